@@ -1,0 +1,44 @@
+# Everything runs out of .venv, which is made on first use from python3 >= 3.11 alone. uv is used when it is there
+# and installed into .venv when it is not; requirements.lock pins every package by hash.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo test lint format lock clean
+
+help: ## this text
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'netadmit needs python3 >= 3.11' >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@uv=$$(command -v uv) || { uv=$(BIN)/uv; test -x $$uv || $(BIN)/pip install --quiet uv; } && \
+	  VIRTUAL_ENV=$(abspath $(VENV)) UV_PYTHON_DOWNLOADS=never $$uv pip install --quiet --require-hashes -r requirements.lock && \
+	  VIRTUAL_ENV=$(abspath $(VENV)) UV_PYTHON_DOWNLOADS=never $$uv pip install --quiet --no-deps --editable .
+	@touch $@
+
+demo: $(READY) ## four policies and Services applied to the example cluster, over real TLS
+	@$(BIN)/netadmit demo
+
+test: $(READY) ## all the tests that can run on this machine
+	@$(BIN)/pytest
+
+lint: $(READY) ## ruff, mypy, and who may import whom
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+format: $(READY) ## formats the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: $(READY) ## pins the newest allowed version of every package, by hash
+	@uv=$$(command -v uv || echo $(BIN)/uv) && $$uv pip compile pyproject.toml --group dev --universal --generate-hashes \
+	  --no-emit-index-url --no-header --python-version 3.11 --upgrade --quiet -o requirements.lock
+
+clean: ## removes what make made
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
