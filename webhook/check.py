@@ -1,0 +1,220 @@
+"""The vocabulary of judging: what a check is, what it is given, and what it says.
+
+A check is one file in ``webhook/checks``: a module-level ``CHECK`` whose ``run`` looks at a `Context` and yields
+`Finding`s. It does no I/O and knows no clock, so the same check serves the webhook, the command line and the tests.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from enum import IntEnum, StrEnum
+from functools import cached_property
+from typing import Final, TypeAlias
+
+from msgspec import Struct
+
+from webhook.enforcement import Enforcement, enforcement_of
+from webhook.model.cluster import Cluster
+from webhook.model.manifest import Manifest
+from webhook.model.objects import NetworkPolicy, Service
+
+Judged: TypeAlias = NetworkPolicy | Service
+"""The kinds that are judged; everything else is state."""
+
+
+class Level(IntEnum):
+    """How sure a check is that something is wrong (CONTRACT.md, words)."""
+
+    NOTE = 1
+    WARNING = 2
+    ERROR = 3
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+class Operation(StrEnum):
+    CREATE = "CREATE"
+    UPDATE = "UPDATE"
+    DELETE = "DELETE"
+
+
+class View(StrEnum):
+    """From where an object is judged: it decides what the absence of something means (CHECKS.md, conduct 1)."""
+
+    ADMISSION = "admission"
+    CHECK = "check"
+    AUDIT = "audit"
+
+
+class Disclosure(StrEnum):
+    """What a message may say about namespaces other than the object's own (CONTRACT.md, disclosure)."""
+
+    NAMESPACE = "namespace"
+    CLUSTER = "cluster"
+
+
+class Finding(Struct, frozen=True):
+    """One statement about one object.
+
+    Args:
+        path: the field it is about, ``spec.ingress[0].from[1].podSelector``.
+        message: what was seen and what it means; no full stop, no line break.
+        remedy: what to write instead; goes behind the message on one line.
+        level: the check's own level unless said otherwise.
+        value: the offending value as text: on UPDATE the same finding about the same value is an old one.
+    """
+
+    path: str
+    message: str
+    remedy: str = ""
+    level: Level | None = None
+    value: str = ""
+
+    @property
+    def line(self) -> str:
+        """Message and remedy as one line."""
+        return f"{self.message}; {self.remedy}" if self.remedy else self.message
+
+
+class Context:
+    """What a check may know about the object under review and the cluster around it.
+
+    Args:
+        operation: what is done to the object.
+        judged: the object as it will be; on DELETE as it was.
+        old: the object as it was; None on CREATE.
+        cluster: the state, with the objects that arrive in the same run.
+        view: from where it is judged.
+        disclosure: what may be said of other namespaces.
+        manifest: the text it comes from, where there is one.
+    """
+
+    def __init__(
+        self,
+        operation: Operation,
+        judged: Judged,
+        cluster: Cluster,
+        *,
+        old: Judged | None = None,
+        view: View = View.ADMISSION,
+        disclosure: Disclosure = Disclosure.CLUSTER,
+        manifest: Manifest | None = None,
+    ) -> None:
+        self.operation = operation
+        self.judged = judged
+        self.old = old
+        self.cluster = cluster
+        self.view = view
+        self.disclosure = disclosure
+        self.manifest = manifest
+        self.unknown: set[str] = set()
+        """Questions that could not be answered; a check adds to it (CHECKS.md, conduct 7)."""
+
+    @property
+    def namespace(self) -> str:
+        return self.judged.metadata.namespace
+
+    @property
+    def policy(self) -> NetworkPolicy:
+        """The object under review; only for checks that judge NetworkPolicies."""
+        assert isinstance(self.judged, NetworkPolicy)  # noqa: S101 - the pipeline runs a check only on what it judges
+        return self.judged
+
+    @property
+    def service(self) -> Service:
+        """The object under review; only for checks that judge Services."""
+        assert isinstance(self.judged, Service)  # noqa: S101
+        return self.judged
+
+    @property
+    def sees_whole(self) -> bool:
+        """Whether the rest of what belongs to the object has had its time to arrive (CHECKS.md, conduct 1)."""
+        return self.view is not View.ADMISSION or self.operation is Operation.UPDATE
+
+    @cached_property
+    def enforcement(self) -> Enforcement:
+        """Which engine enforces NetworkPolicies here."""
+        return enforcement_of(self.cluster)
+
+    def name_namespaces(self, names: Collection[str]) -> str:
+        """Says which namespaces, as far as may be told: ``namespace shop``, or ``another namespace``."""
+        others = sorted(set(names))
+        told = self.disclosure is Disclosure.CLUSTER or others == [self.namespace]
+        if len(others) == 1:
+            return f"namespace {others[0]}" if told else "another namespace"
+        if not told:
+            return f"{len(others)} other namespaces"
+        shown = ", ".join(others[:3])
+        return f"namespaces {shown}" + (f" and {len(others) - 3} more" if len(others) > 3 else "")
+
+
+class Example(Struct, frozen=True, kw_only=True):
+    """A case that a check must speak on, or be silent on: test and documentation at once.
+
+    Args:
+        title: what is special about it.
+        cluster: the cluster's state, as YAML documents; taken as complete unless ``partial``.
+        object: the object applied, as YAML.
+        old: the object as it was before: makes it an UPDATE. With ``object`` empty: a DELETE.
+        says: words that the finding's line must contain.
+        view: from where it is judged.
+        level: the level that the finding must have; the check's own by default.
+    """
+
+    title: str
+    object: str
+    cluster: str = ""
+    old: str = ""
+    says: str = ""
+    view: View = View.ADMISSION
+    level: Level | None = None
+    partial: bool = False
+
+
+class Check(Struct, frozen=True, kw_only=True):
+    """One check, whole: what it says, why, and the examples that prove it.
+
+    Args:
+        id: names the bad thing; the file's name with ``-`` for ``_``.
+        level: the highest level it speaks at.
+        summary: one line, for lists.
+        rationale: why it matters and how it comes about; where the rule stands.
+        remedy: what to do.
+        run: yields findings; must not wait, write, or keep state.
+        judges: the kinds it looks at (``NetworkPolicy.kind``, ``Service.kind``).
+        operations: the operations it looks at.
+        rests_on: the kinds whose absence a finding rests on: before such a finding is returned on CREATE, the live
+            state is given a moment to see what was sent just before (CHECKS.md, conduct 6).
+        files_only: looks at the text; runs in ``check`` only.
+        bad: examples that it must speak on.
+        good: examples that it must be silent on.
+    """
+
+    id: str
+    level: Level
+    summary: str
+    rationale: str
+    remedy: str
+    run: Callable[[Context], Iterator[Finding]]
+    judges: tuple[str, ...]
+    operations: tuple[Operation, ...] = (Operation.CREATE, Operation.UPDATE)
+    rests_on: tuple[str, ...] = ()
+    files_only: bool = False
+    bad: tuple[Example, ...] = ()
+    good: tuple[Example, ...] = ()
+
+
+CREATE: Final = Operation.CREATE
+UPDATE: Final = Operation.UPDATE
+DELETE: Final = Operation.DELETE
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """``1 pod``, ``3 pods``."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def enumerate_some(names: Iterable[str], most: int = 3) -> str:
+    """``a, b, c and 4 more``."""
+    every = list(names)
+    more = len(every) - most
+    return ", ".join(every[:most]) + (f" and {more} more" if more > 0 else "")

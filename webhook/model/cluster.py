@@ -1,0 +1,360 @@
+"""The cluster's state, indexed for selectors, and how much of it is known.
+
+Pods and templates that no selector can tell apart (same namespace, same labels) share one `PodClass`; a selector is
+answered by looking at classes, through an index from ``key=value`` to the classes that carry it, never at pods one by
+one. `put` and `remove` keep the index in place, so the watch and the files fill it in the same way. Pure: one thread
+mutates it between reviews, a review sees one consistent state.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from enum import Enum
+from typing import Final, TypeVar
+
+from webhook.model.objects import (
+    CONFIG_MAP,
+    CRON_JOB,
+    DAEMON_SET,
+    ENDPOINT_SLICE,
+    JOB,
+    KINDS,
+    NAME_LABEL,
+    NAMESPACE,
+    NETWORK_POLICY,
+    NODE,
+    POD,
+    REPLICA_SET,
+    SERVICE,
+    STATEFUL_SET,
+    WORKLOADS,
+    ConfigMap,
+    EndpointSlice,
+    Key,
+    Labels,
+    Namespace,
+    NetworkPolicy,
+    Node,
+    Pod,
+    Record,
+    Service,
+    Workload,
+)
+from webhook.model.selectors import Selector, Term
+
+_R = TypeVar("_R", bound=Record)
+_K = TypeVar("_K")
+
+
+class Completeness(Enum):
+    """What may be concluded from not finding an object of a kind (CONTRACT.md, words)."""
+
+    COMPLETE = "complete"
+    """Live and synced, or declared complete: what is not found is not there."""
+    PARTIAL = "partial"
+    """What is found counts, what is not found is unknown."""
+    ABSENT = "absent"
+    """Nothing is known of the kind: never read, or not readable."""
+
+
+class PodClass:
+    """Pods and templates of one namespace with the same labels: no selector can tell them apart.
+
+    ``open_keys`` are label keys that a controller will add with values nobody knows yet (``pod-template-hash``), each
+    with the pattern of those values.
+    """
+
+    __slots__ = ("labels", "namespace", "open_keys", "pods", "templates")
+
+    def __init__(self, namespace: str, labels: Labels, open_keys: Mapping[str, str]) -> None:
+        self.namespace = namespace
+        self.labels = labels
+        self.open_keys = open_keys
+        self.pods: dict[str, Pod] = {}
+        self.templates: dict[Key, Workload] = {}
+
+    def matched_by(self, selector: Selector) -> bool:
+        if not self.open_keys:
+            return selector.matches(self.labels)
+        return all(self._satisfies(term) for term in selector.terms)
+
+    def _satisfies(self, term: Term) -> bool:
+        pattern = self.open_keys.get(term.key)
+        if pattern is None or term.key in self.labels:
+            return term.matches(self.labels)
+        match term.operator:
+            case "In":
+                return any(re.fullmatch(pattern, value) for value in term.values)
+            case "DoesNotExist":
+                return False
+            case _:
+                return True
+
+    @property
+    def workloads(self) -> frozenset[str]:
+        """The workloads behind the class, as ``ns/Kind/name``."""
+        return frozenset(p.workload for p in self.pods.values()) | frozenset(
+            t.workload for t in self.templates.values()
+        )
+
+
+_ANY_HASH: Final = r"[a-z0-9]+"
+_CONTROLLER_LABELS: Final[Mapping[str, Mapping[str, str]]] = {
+    "apps/v1/Deployment": {"pod-template-hash": _ANY_HASH},
+    DAEMON_SET: {"controller-revision-hash": r".+", "pod-template-generation": r"\d+"},
+    STATEFUL_SET: {"controller-revision-hash": r".+", "apps.kubernetes.io/pod-index": r"\d+"},
+    JOB: {"controller-uid": r".+", "batch.kubernetes.io/controller-uid": r".+"},
+    CRON_JOB: {"controller-uid": r".+", "batch.kubernetes.io/controller-uid": r".+"},
+}
+"""The labels that controllers add to the pods they make, with the pattern of their values.
+
+Source: k8s.io/api apps/v1 types.go and batch/v1 types.go (StatefulSetPodNameLabel, PodIndexLabel, JobNameLabel, …).
+"""
+
+
+def open_keys(workload: Workload) -> Mapping[str, str]:
+    """The labels that a workload's controller will add, each with the pattern of its values."""
+    name = re.escape(workload.name)
+    added = dict(_CONTROLLER_LABELS.get(workload.kind, {}))
+    if workload.kind == STATEFUL_SET:
+        added["statefulset.kubernetes.io/pod-name"] = rf"{name}-\d+"
+    elif workload.kind == JOB:
+        added["job-name"] = added["batch.kubernetes.io/job-name"] = name
+    elif workload.kind == CRON_JOB:
+        added["job-name"] = added["batch.kubernetes.io/job-name"] = rf"{name}-\d+"
+    return added
+
+
+class Cluster:
+    """What is known of a cluster.
+
+    Args:
+        completeness: per kind (`webhook.model.objects.KINDS`); kinds left out are absent until an object of them is
+            put, then partial.
+    """
+
+    def __init__(self, completeness: Mapping[str, Completeness] | None = None) -> None:
+        self._completeness = dict(completeness or {})
+        self._objects: dict[str, dict[Key, Record]] = {kind: {} for kind in KINDS}
+        self._population: Counter[str] = Counter()
+        self._by_labels: dict[tuple[object, ...], PodClass] = {}
+        self._by_namespace: dict[str, dict[PodClass, None]] = {}
+        self._by_value: dict[tuple[str, str], dict[PodClass, None]] = {}
+        self._class_of: dict[tuple[str, Key], PodClass] = {}
+        self.generation = 0
+        """Grows with every change: what is derived from the state may be kept until it does."""
+
+    @classmethod
+    def of(cls, records: Iterable[Record], *, complete: bool = False) -> "Cluster":
+        """A cluster of these objects, partial or complete in every kind."""
+        cluster = cls(dict.fromkeys(KINDS, Completeness.COMPLETE) if complete else None)
+        for record in records:
+            cluster.put(record)
+        return cluster
+
+    # --- change
+
+    def put(self, record: Record) -> None:
+        """Adds an object, or replaces the one of its kind, namespace and name."""
+        kind, key = record.kind, record.key
+        objects = self._objects[kind]
+        if key not in objects:
+            self._population[key[0]] += 1
+        objects[key] = record
+        self.generation += 1
+        if isinstance(record, Pod):
+            self._classify(kind, key, record, None if record.finished else (record.namespace, record.labels, {}))
+        elif isinstance(record, Workload):
+            self._classify(
+                kind,
+                key,
+                record,
+                (record.namespace, record.labels, open_keys(record)) if self._stands_for_pods(record) else None,
+            )
+
+    def remove(self, kind: str, key: Key) -> None:
+        """Removes an object; one that is not there is no error."""
+        if self._objects[kind].pop(key, None) is None:
+            return
+        self.generation += 1
+        self._population[key[0]] -= 1
+        if not self._population[key[0]]:
+            del self._population[key[0]]
+        if kind == POD or kind in WORKLOADS:
+            self._declassify(kind, key)
+
+    def know(self, kind: str, completeness: Completeness) -> None:
+        """Says how much of a kind is known from now on."""
+        if self._completeness.get(kind) is not completeness:
+            self._completeness[kind] = completeness
+            self.generation += 1
+
+    @staticmethod
+    def _stands_for_pods(workload: Workload) -> bool:
+        """An old ReplicaSet kept for rollback and a finished Job make no pods any more."""
+        if workload.kind == REPLICA_SET:
+            return workload.owner is None or workload.replicas > 0
+        return not workload.finished
+
+    def _classify(
+        self, kind: str, key: Key, record: Pod | Workload, as_class: tuple[str, Labels, Mapping[str, str]] | None
+    ) -> None:
+        identity: tuple[object, ...] | None = None
+        if as_class is not None:
+            namespace, labels, added = as_class
+            identity = (namespace, frozenset(labels.items()), frozenset(added.items()))
+        before = self._class_of.get((kind, key))
+        found = self._by_labels.get(identity) if identity is not None else None
+        if before is not None and before is not found:
+            self._declassify(kind, key)
+        if as_class is None or identity is None:
+            return
+        if found is None:
+            found = self._by_labels[identity] = PodClass(*as_class)
+            self._by_namespace.setdefault(found.namespace, {})[found] = None
+            for label in found.labels.items():
+                self._by_value.setdefault(label, {})[found] = None
+        if isinstance(record, Pod):
+            found.pods[record.name] = record
+        else:
+            found.templates[record.kind, record.name] = record
+        self._class_of[kind, key] = found
+
+    def _declassify(self, kind: str, key: Key) -> None:
+        left = self._class_of.pop((kind, key), None)
+        if left is None:
+            return
+        if kind == POD:
+            left.pods.pop(key[1], None)
+        else:
+            left.templates.pop((kind, key[1]), None)
+        if left.pods or left.templates:
+            return
+        del self._by_labels[left.namespace, frozenset(left.labels.items()), frozenset(left.open_keys.items())]
+        _discard(self._by_namespace, left.namespace, left)
+        for label in left.labels.items():
+            _discard(self._by_value, label, left)
+
+    # --- how much is known
+
+    def completeness(self, kind: str) -> Completeness:
+        known = self._completeness.get(kind, Completeness.ABSENT)
+        if known is Completeness.ABSENT and self._objects.get(kind):
+            return Completeness.PARTIAL
+        return known
+
+    def complete(self, *kinds: str) -> bool:
+        """Whether what is not found among all these kinds is certainly not there."""
+        return all(self._completeness.get(kind) is Completeness.COMPLETE for kind in kinds)
+
+    @property
+    def pods_known(self) -> bool:
+        """Whether every pod and every template is known: a selector that matches none then really matches none."""
+        return self.complete(POD, *WORKLOADS)
+
+    # --- objects
+
+    def get(self, kind: str, key: Key) -> Record | None:
+        return self._objects[kind].get(key)
+
+    def keys(self, kind: str) -> Collection[Key]:
+        return self._objects[kind].keys()
+
+    def _all(self, kind: str, of: type[_R]) -> Iterator[_R]:
+        for record in self._objects[kind].values():
+            if isinstance(record, of):
+                yield record
+
+    @property
+    def namespaces(self) -> Iterator[Namespace]:
+        return self._all(NAMESPACE, Namespace)
+
+    @property
+    def pods(self) -> Iterator[Pod]:
+        return self._all(POD, Pod)
+
+    @property
+    def services(self) -> Iterator[Service]:
+        return self._all(SERVICE, Service)
+
+    @property
+    def policies(self) -> Iterator[NetworkPolicy]:
+        return self._all(NETWORK_POLICY, NetworkPolicy)
+
+    @property
+    def nodes(self) -> Iterator[Node]:
+        return self._all(NODE, Node)
+
+    @property
+    def endpoint_slices(self) -> Iterator[EndpointSlice]:
+        return self._all(ENDPOINT_SLICE, EndpointSlice)
+
+    def workloads(self, *kinds: str) -> Iterator[Workload]:
+        for kind in kinds or WORKLOADS:
+            yield from self._all(kind, Workload)
+
+    def config_map(self, namespace: str, name: str) -> ConfigMap | None:
+        found = self._objects[CONFIG_MAP].get((namespace, name))
+        return found if isinstance(found, ConfigMap) else None
+
+    # --- namespaces
+
+    def namespace(self, name: str) -> Namespace | None:
+        """The namespace, also when only an object in it is known: then with the one label every namespace has."""
+        found = self._objects[NAMESPACE].get(("", name))
+        if isinstance(found, Namespace):
+            return found
+        return Namespace(name, {NAME_LABEL: name}) if self._population.get(name) else None
+
+    def namespace_exists(self, name: str) -> bool | None:
+        """Whether a namespace is there; None when that is not known."""
+        if self.namespace(name) is not None:
+            return True
+        return False if self.complete(NAMESPACE) else None
+
+    def namespace_names(self) -> list[str]:
+        """The names of all namespaces of which anything is known, sorted."""
+        return sorted({key[1] for key in self._objects[NAMESPACE]} | {name for name in self._population if name})
+
+    def namespaces_matching(self, selector: Selector) -> list[Namespace]:
+        """The namespaces that a namespaceSelector matches, by name."""
+        found = (self.namespace(name) for name in self.namespace_names())
+        return [namespace for namespace in found if namespace is not None and selector.matches(namespace.labels)]
+
+    # --- pods and templates
+
+    def classes(self, namespace: str | None = None) -> Collection[PodClass]:
+        """All classes, or those of a namespace."""
+        if namespace is None:
+            return self._by_labels.values()
+        return self._by_namespace.get(namespace, {})
+
+    def select(self, selector: Selector, namespaces: Collection[str] | None = None) -> list[PodClass]:
+        """The classes that a podSelector matches, in these namespaces or in all.
+
+        Costs about as many steps as the rarest ``key=value`` of the selector has classes.
+        """
+        candidates: Collection[PodClass] | None = None
+        if namespaces is not None and len(namespaces) == 1:
+            candidates = self.classes(next(iter(namespaces)))
+        for term in selector.terms:
+            if term.operator != "In" or len(term.values) != 1 or term.key in _OPEN_KEYS:
+                continue
+            carriers = self._by_value.get((term.key, next(iter(term.values))), {})
+            if candidates is None or len(carriers) < len(candidates):
+                candidates = carriers
+        if candidates is None:
+            candidates = self.classes()
+        return [c for c in candidates if (namespaces is None or c.namespace in namespaces) and c.matched_by(selector)]
+
+
+_OPEN_KEYS: Final = frozenset(
+    key for kind in WORKLOADS for key in open_keys(Workload(kind=kind, namespace="", name="", labels={}))
+)
+
+
+def _discard(index: dict[_K, dict[PodClass, None]], key: _K, left: PodClass) -> None:
+    entry = index[key]
+    del entry[left]
+    if not entry:
+        del index[key]

@@ -1,0 +1,340 @@
+"""The cluster's objects as small records that hold what a check reads and no more.
+
+NetworkPolicy and Service keep the API's shape, because their field paths are what findings point at.
+
+Sources: the API reference of Kubernetes v1.37 (core/v1, apps/v1, batch/v1, networking.k8s.io/v1, discovery.k8s.io/v1).
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Final, Literal, TypeAlias
+
+from msgspec import Struct, field
+
+Labels: TypeAlias = Mapping[str, str]
+Protocol: TypeAlias = str
+"""``TCP``, ``UDP`` or ``SCTP``."""
+Direction: TypeAlias = Literal["Ingress", "Egress"]
+_DIRECTIONS: Final[tuple[Direction, ...]] = ("Ingress", "Egress")
+Key: TypeAlias = tuple[str, str]
+"""Namespace and name; the namespace is empty for cluster-scoped objects."""
+
+NAMESPACE: Final = "v1/Namespace"
+POD: Final = "v1/Pod"
+SERVICE: Final = "v1/Service"
+NODE: Final = "v1/Node"
+CONFIG_MAP: Final = "v1/ConfigMap"
+ENDPOINT_SLICE: Final = "discovery.k8s.io/v1/EndpointSlice"
+NETWORK_POLICY: Final = "networking.k8s.io/v1/NetworkPolicy"
+INGRESS: Final = "networking.k8s.io/v1/Ingress"
+DEPLOYMENT: Final = "apps/v1/Deployment"
+REPLICA_SET: Final = "apps/v1/ReplicaSet"
+STATEFUL_SET: Final = "apps/v1/StatefulSet"
+DAEMON_SET: Final = "apps/v1/DaemonSet"
+JOB: Final = "batch/v1/Job"
+CRON_JOB: Final = "batch/v1/CronJob"
+
+WORKLOADS: Final = (DEPLOYMENT, REPLICA_SET, STATEFUL_SET, DAEMON_SET, JOB, CRON_JOB)
+KINDS: Final = (
+    NAMESPACE,
+    NODE,
+    CONFIG_MAP,
+    SERVICE,
+    POD,
+    *WORKLOADS,
+    ENDPOINT_SLICE,
+    NETWORK_POLICY,
+    INGRESS,
+)
+"""Every kind that the state holds, as ``apiVersion/kind``."""
+
+NAME_LABEL: Final = "kubernetes.io/metadata.name"
+"""The label that the API server forces to a Namespace's name (KEP-2161)."""
+WAIVER_PREFIX: Final = "netadmit.io/ignore."
+MODE_LABEL: Final = "netadmit.io/mode"
+LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+class APIStruct(Struct, rename="camel", frozen=True, gc=False):
+    """A struct in the API's own shape and spelling."""
+
+
+class OwnerReference(APIStruct, frozen=True):
+    kind: str
+    name: str
+    api_version: str = ""
+    controller: bool | None = None
+
+
+class ObjectMeta(APIStruct, frozen=True):
+    """What of an object's metadata any check reads."""
+
+    name: str = ""
+    namespace: str = ""
+    generate_name: str = ""
+    labels: Labels = {}
+    annotations: Labels = {}
+    owner_references: tuple[OwnerReference, ...] = ()
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+
+
+class LabelSelectorRequirement(APIStruct, frozen=True):
+    key: str
+    operator: str
+    values: tuple[str, ...] = ()
+
+
+class LabelSelector(APIStruct, frozen=True):
+    match_labels: Labels = {}
+    match_expressions: tuple[LabelSelectorRequirement, ...] = ()
+
+
+class IPBlock(APIStruct, frozen=True):
+    cidr: str
+    excepted: tuple[str, ...] = field(default=(), name="except")
+
+
+class NetworkPolicyPeer(APIStruct, frozen=True):
+    pod_selector: LabelSelector | None = None
+    namespace_selector: LabelSelector | None = None
+    ip_block: IPBlock | None = None
+
+
+class NetworkPolicyPort(APIStruct, frozen=True):
+    protocol: Protocol = "TCP"
+    port: int | str | None = None
+    end_port: int | None = None
+
+
+class _IngressRule(APIStruct, frozen=True):
+    ports: tuple[NetworkPolicyPort, ...] = ()
+    peers: tuple[NetworkPolicyPeer, ...] = field(default=(), name="from")
+
+
+class _EgressRule(APIStruct, frozen=True):
+    ports: tuple[NetworkPolicyPort, ...] = ()
+    peers: tuple[NetworkPolicyPeer, ...] = field(default=(), name="to")
+
+
+NetworkPolicyRule: TypeAlias = _IngressRule | _EgressRule
+
+
+class NetworkPolicySpec(APIStruct, frozen=True):
+    pod_selector: LabelSelector = LabelSelector()
+    policy_types: tuple[str, ...] = ()
+    ingress: tuple[_IngressRule, ...] = ()
+    egress: tuple[_EgressRule, ...] = ()
+
+
+class NetworkPolicy(APIStruct, frozen=True):
+    kind: ClassVar[str] = NETWORK_POLICY
+    metadata: ObjectMeta = ObjectMeta()
+    spec: NetworkPolicySpec = NetworkPolicySpec()
+
+    @property
+    def key(self) -> Key:
+        return self.metadata.namespace, self.metadata.name
+
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """The directions in which the policy isolates, with the API's defaulting.
+
+        Source: k8s.io/kubernetes pkg/apis/networking/v1/defaults.go: Ingress always, Egress when it has rules.
+        """
+        if self.spec.policy_types:
+            return tuple(d for d in _DIRECTIONS if d in self.spec.policy_types)
+        return ("Ingress", "Egress") if self.spec.egress else ("Ingress",)
+
+    def rules(self) -> Iterator[tuple[str, NetworkPolicyRule]]:
+        """Every rule with its field path, ``spec.ingress[0]``: dead ones (facts 2.1.3) too."""
+        for i, ingress in enumerate(self.spec.ingress):
+            yield f"spec.ingress[{i}]", ingress
+        for i, egress in enumerate(self.spec.egress):
+            yield f"spec.egress[{i}]", egress
+
+    def peers(self) -> Iterator[tuple[str, NetworkPolicyPeer]]:
+        """Every peer with its field path, ``spec.ingress[0].from[1]``."""
+        for path, rule in self.rules():
+            word = "from" if isinstance(rule, _IngressRule) else "to"
+            for i, peer in enumerate(rule.peers):
+                yield f"{path}.{word}[{i}]", peer
+
+
+class ServicePort(APIStruct, frozen=True):
+    port: int
+    name: str = ""
+    protocol: Protocol = "TCP"
+    target_port: int | str | None = None
+    node_port: int = 0
+
+
+class ServiceSpec(APIStruct, frozen=True):
+    type: str = "ClusterIP"
+    selector: Labels = {}
+    ports: tuple[ServicePort, ...] = ()
+    cluster_ip: str = field(default="", name="clusterIP")
+    external_name: str = ""
+    publish_not_ready_addresses: bool = False
+
+
+class Service(APIStruct, frozen=True):
+    kind: ClassVar[str] = SERVICE
+    metadata: ObjectMeta = ObjectMeta()
+    spec: ServiceSpec = ServiceSpec()
+
+    @property
+    def key(self) -> Key:
+        return self.metadata.namespace, self.metadata.name
+
+
+class Namespace(Struct, frozen=True, gc=False):
+    """``labels`` always holds `NAME_LABEL`: the API server forces it, files need not say it."""
+
+    kind: ClassVar[str] = NAMESPACE
+    name: str
+    labels: Labels
+    annotations: Labels = {}
+    created: str | None = None
+    terminating: bool = False
+
+    @property
+    def key(self) -> Key:
+        return "", self.name
+
+
+class ContainerPort(Struct, frozen=True, gc=False):
+    number: int
+    name: str = ""
+    protocol: Protocol = "TCP"
+
+
+class Pod(Struct, frozen=True, gc=False):
+    kind: ClassVar[str] = POD
+    namespace: str
+    name: str
+    labels: Labels
+    owner: Key | None = None
+    """The controller's kind and name; cluster-scoped owners (the Node of a mirror pod) do not count."""
+    phase: str = ""
+    node: str = ""
+    ips: tuple[str, ...] = ()
+    ports: tuple[ContainerPort, ...] = ()
+    host_network: bool = False
+    ready: bool = False
+    terminating: bool = False
+
+    @property
+    def key(self) -> Key:
+        return self.namespace, self.name
+
+    @property
+    def finished(self) -> bool:
+        """Succeeded and Failed pods have no network: no engine and no Service counts them."""
+        return self.phase in {"Succeeded", "Failed"}
+
+    @property
+    def workload(self) -> str:
+        """The pod's workload as ``ns/Kind/name`` (CONTRACT.md, names and shapes)."""
+        if self.owner is None:
+            return f"{self.namespace}/Pod/{self.name}"
+        kind, name = self.owner
+        suffix = self.labels.get("pod-template-hash")
+        if kind == "ReplicaSet" and suffix and name.endswith(f"-{suffix}"):
+            kind, name = "Deployment", name.removesuffix(f"-{suffix}")
+        return f"{self.namespace}/{kind}/{name}"
+
+
+class Container(Struct, frozen=True, gc=False):
+    """What of a system container tells how it enforces; never kept for a user's pod."""
+
+    name: str
+    image: str = ""
+    args: tuple[str, ...] = ()
+    """``command`` and ``args``, in this order."""
+    env: Labels = {}
+    """Only the variables that switch a CNI's policy engine."""
+
+
+class Workload(Struct, frozen=True, gc=False):
+    """A Deployment, ReplicaSet, StatefulSet, DaemonSet, Job or CronJob, with its pod template."""
+
+    kind: str
+    namespace: str
+    name: str
+    labels: Labels
+    """The pod template's labels; those that the controller adds are not here."""
+    own_labels: Labels = {}
+    """The labels of the workload object itself."""
+    owner: Key | None = None
+    replicas: int = 1
+    finished: bool = False
+    """A Job that completed or failed: it will make no more pods."""
+    ports: tuple[ContainerPort, ...] = ()
+    host_network: bool = False
+    containers: tuple[Container, ...] = ()
+    """For DaemonSets and Deployments: what tells which engine enforces."""
+    desired: int | None = None
+    ready: int | None = None
+
+    @property
+    def key(self) -> Key:
+        return self.namespace, self.name
+
+    @property
+    def workload(self) -> str:
+        return f"{self.namespace}/{self.kind.rpartition('/')[2]}/{self.name}"
+
+
+class Node(Struct, frozen=True, gc=False):
+    kind: ClassVar[str] = NODE
+    name: str
+    labels: Labels = {}
+    annotations: Labels = {}
+    """Only those that tell which engine runs, and with what switches."""
+    addresses: tuple[str, ...] = ()
+    kubelet_version: str = ""
+    provider_id: str = ""
+
+    @property
+    def key(self) -> Key:
+        return "", self.name
+
+
+class ConfigMap(Struct, frozen=True, gc=False):
+    kind: ClassVar[str] = CONFIG_MAP
+    namespace: str
+    name: str
+    data: Labels = {}
+
+    @property
+    def key(self) -> Key:
+        return self.namespace, self.name
+
+
+class EndpointSlice(Struct, frozen=True, gc=False):
+    kind: ClassVar[str] = ENDPOINT_SLICE
+    namespace: str
+    name: str
+    service: str = ""
+    """The label ``kubernetes.io/service-name``."""
+    addresses: tuple[str, ...] = ()
+    ports: tuple[ContainerPort, ...] = ()
+
+    @property
+    def key(self) -> Key:
+        return self.namespace, self.name
+
+
+class Ingress(Struct, frozen=True, gc=False):
+    kind: ClassVar[str] = INGRESS
+    namespace: str
+    name: str
+    services: tuple[str, ...] = ()
+    """The names of the Services that it sends traffic to."""
+
+    @property
+    def key(self) -> Key:
+        return self.namespace, self.name
+
+
+Record: TypeAlias = Namespace | Pod | Workload | Service | EndpointSlice | NetworkPolicy | Node | ConfigMap | Ingress

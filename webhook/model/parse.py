@@ -1,0 +1,466 @@
+"""Decodes the API's JSON, or parsed YAML, into the records of `webhook.model.objects`; errors name the field.
+
+The structs named ``_Wire…`` declare only the fields that a record keeps: msgspec skips the rest without making Python
+objects of it, which is what keeps 5,000 pods at 5 MiB (facts/production.md 4).
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import field
+
+from webhook.model.objects import (
+    CONFIG_MAP,
+    CRON_JOB,
+    DAEMON_SET,
+    DEPLOYMENT,
+    ENDPOINT_SLICE,
+    INGRESS,
+    JOB,
+    NAME_LABEL,
+    NAMESPACE,
+    NETWORK_POLICY,
+    NODE,
+    POD,
+    REPLICA_SET,
+    SERVICE,
+    STATEFUL_SET,
+    WAIVER_PREFIX,
+    APIStruct,
+    ConfigMap,
+    Container,
+    ContainerPort,
+    EndpointSlice,
+    Ingress,
+    Key,
+    Labels,
+    Namespace,
+    NetworkPolicy,
+    Node,
+    ObjectMeta,
+    OwnerReference,
+    Pod,
+    Protocol,
+    Record,
+    Service,
+    Workload,
+)
+
+_NODE_ANNOTATIONS: Final = ("k3s.io/node-args", "rke2.io/node-args")
+"""The only node annotations that a check reads (which engine runs, and with what switches)."""
+_CNI_VARIABLES: Final = ("EXPECT_NPC", "NETWORK_POLICY_ENFORCING_MODE")
+"""The only environment variables that are ever kept: they switch a CNI's policy engine."""
+
+
+class DecodeError(ValueError):
+    """An object that is not of the shape that the API gives its kind.
+
+    ``path`` is the field, as ``spec.podSelector.matchLabels``; ``message`` says what was expected.
+    """
+
+    def __init__(self, message: str, path: str = "") -> None:
+        super().__init__(f"{path}: {message}" if path else message)
+        self.message = message
+        self.path = path
+
+
+class _WireMeta(APIStruct, frozen=True):
+    """`ObjectMeta` for kinds whose annotations nobody reads: they are most of a pod's weight."""
+
+    name: str = ""
+    namespace: str = ""
+    labels: Labels = {}
+    owner_references: tuple[OwnerReference, ...] = ()
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+
+
+class _WirePort(APIStruct, frozen=True):
+    container_port: int
+    name: str = ""
+    protocol: Protocol = "TCP"
+
+
+class _WireVariable(APIStruct, frozen=True):
+    name: str
+    value: str = ""
+
+
+class _WireContainer(APIStruct, frozen=True):
+    name: str = ""
+    ports: tuple[_WirePort, ...] = ()
+    restart_policy: str = ""
+
+
+class _WireSystemContainer(_WireContainer, frozen=True):
+    image: str = ""
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: tuple[_WireVariable, ...] = ()
+
+
+class _WirePodSpec(APIStruct, frozen=True):
+    containers: tuple[_WireContainer, ...] = ()
+    init_containers: tuple[_WireContainer, ...] = ()
+    host_network: bool = False
+    node_name: str = ""
+
+
+class _WireSystemPodSpec(APIStruct, frozen=True):
+    containers: tuple[_WireSystemContainer, ...] = ()
+    init_containers: tuple[_WireContainer, ...] = ()
+    host_network: bool = False
+    node_name: str = ""
+
+
+class _WireIP(APIStruct, frozen=True):
+    ip: str
+
+
+class _WireCondition(APIStruct, frozen=True):
+    type: str
+    status: str
+
+
+class _WirePodStatus(APIStruct, frozen=True):
+    phase: str = ""
+    pod_ip: str = field(default="", name="podIP")
+    pod_ips: tuple[_WireIP, ...] = field(default=(), name="podIPs")
+    conditions: tuple[_WireCondition, ...] = ()
+
+
+def _ports(spec: _WirePodSpec | _WireSystemPodSpec) -> tuple[ContainerPort, ...]:
+    """Declared ports of containers, then of sidecars (init containers that restart always), as FindPort reads them.
+
+    Source: k8s.io/endpointslice utils.go FindPort.
+    """
+    sidecars = (c for c in spec.init_containers if c.restart_policy == "Always")
+    return tuple(
+        ContainerPort(number=p.container_port, name=p.name, protocol=p.protocol)
+        for container in (*spec.containers, *sidecars)
+        for p in container.ports
+    )
+
+
+def _containers(spec: _WireSystemPodSpec) -> tuple[Container, ...]:
+    return tuple(
+        Container(c.name, c.image, (*c.command, *c.args), {v.name: v.value for v in c.env if v.name in _CNI_VARIABLES})
+        for c in spec.containers
+    )
+
+
+def _controller(meta: _WireMeta) -> Key | None:
+    """The owner by name; a controller before any other; Nodes (mirror pods) do not count."""
+    owners = [o for o in meta.owner_references if o.kind != "Node"]
+    for owner in owners:
+        if owner.controller:
+            return owner.kind, owner.name
+    return (owners[0].kind, owners[0].name) if owners else None
+
+
+class _WirePod(APIStruct, frozen=True):
+    metadata: _WireMeta = _WireMeta()
+    spec: _WirePodSpec = _WirePodSpec()
+    status: _WirePodStatus = _WirePodStatus()
+
+    def reduce(self, kind: str) -> Pod:
+        del kind
+        meta, status = self.metadata, self.status
+        ips = tuple(i.ip for i in status.pod_ips) or ((status.pod_ip,) if status.pod_ip else ())
+        return Pod(
+            namespace=meta.namespace,
+            name=meta.name,
+            labels=meta.labels,
+            owner=_controller(meta),
+            phase=status.phase,
+            node=self.spec.node_name,
+            ips=ips,
+            ports=_ports(self.spec),
+            host_network=self.spec.host_network,
+            ready=any(c.type == "Ready" and c.status == "True" for c in status.conditions),
+            terminating=meta.deletion_timestamp is not None,
+        )
+
+
+class _WireTemplate(APIStruct, frozen=True):
+    metadata: _WireMeta = _WireMeta()
+    spec: _WirePodSpec = _WirePodSpec()
+
+
+class _WireSystemTemplate(APIStruct, frozen=True):
+    metadata: _WireMeta = _WireMeta()
+    spec: _WireSystemPodSpec = _WireSystemPodSpec()
+
+
+class _WireWorkloadSpec(APIStruct, frozen=True):
+    template: _WireTemplate = _WireTemplate()
+    replicas: int | None = None
+
+
+class _WireWorkloadStatus(APIStruct, frozen=True):
+    conditions: tuple[_WireCondition, ...] = ()
+
+
+class _WireWorkload(APIStruct, frozen=True):
+    metadata: _WireMeta = _WireMeta()
+    spec: _WireWorkloadSpec = _WireWorkloadSpec()
+    status: _WireWorkloadStatus = _WireWorkloadStatus()
+
+    def reduce(self, kind: str) -> Workload:
+        template = self.spec.template
+        return Workload(
+            kind=kind,
+            namespace=self.metadata.namespace,
+            name=self.metadata.name,
+            labels=template.metadata.labels,
+            own_labels=self.metadata.labels,
+            owner=_controller(self.metadata),
+            replicas=1 if self.spec.replicas is None else self.spec.replicas,
+            finished=kind == JOB
+            and any(c.type in {"Complete", "Failed"} and c.status == "True" for c in self.status.conditions),
+            ports=_ports(template.spec),
+            host_network=template.spec.host_network,
+        )
+
+
+class _WireCronJobSpec(APIStruct, frozen=True):
+    job_template: _WireWorkload = _WireWorkload()
+
+
+class _WireCronJob(APIStruct, frozen=True):
+    metadata: _WireMeta = _WireMeta()
+    spec: _WireCronJobSpec = _WireCronJobSpec()
+
+    def reduce(self, kind: str) -> Workload:
+        job = self.spec.job_template.reduce(kind)
+        return msgspec.structs.replace(
+            job, namespace=self.metadata.namespace, name=self.metadata.name, own_labels=self.metadata.labels, owner=None
+        )
+
+
+class _WireSystemWorkloadSpec(APIStruct, frozen=True):
+    template: _WireSystemTemplate = _WireSystemTemplate()
+    replicas: int | None = None
+
+
+class _WireSystemWorkloadStatus(APIStruct, frozen=True):
+    desired_number_scheduled: int | None = None
+    number_ready: int | None = None
+    replicas: int | None = None
+    ready_replicas: int | None = None
+
+
+class _WireSystemWorkload(APIStruct, frozen=True):
+    """A DaemonSet or Deployment: what a CNI and its controllers are deployed as."""
+
+    metadata: _WireMeta = _WireMeta()
+    spec: _WireSystemWorkloadSpec = _WireSystemWorkloadSpec()
+    status: _WireSystemWorkloadStatus = _WireSystemWorkloadStatus()
+
+    def reduce(self, kind: str) -> Workload:
+        template, status = self.spec.template, self.status
+        daemon = kind == DAEMON_SET
+        return Workload(
+            kind=kind,
+            namespace=self.metadata.namespace,
+            name=self.metadata.name,
+            labels=template.metadata.labels,
+            own_labels=self.metadata.labels,
+            owner=_controller(self.metadata),
+            replicas=1 if self.spec.replicas is None else self.spec.replicas,
+            ports=_ports(template.spec),
+            host_network=template.spec.host_network,
+            containers=_containers(template.spec),
+            desired=status.desired_number_scheduled if daemon else status.replicas,
+            ready=status.number_ready if daemon else status.ready_replicas,
+        )
+
+
+class _WireNamespace(APIStruct, frozen=True):
+    metadata: ObjectMeta = ObjectMeta()
+
+    def reduce(self, kind: str) -> Namespace:
+        del kind
+        meta = self.metadata
+        return Namespace(
+            name=meta.name,
+            labels={**meta.labels, NAME_LABEL: meta.name},
+            annotations={k: v for k, v in meta.annotations.items() if k.startswith(WAIVER_PREFIX)},
+            created=meta.creation_timestamp,
+            terminating=meta.deletion_timestamp is not None,
+        )
+
+
+class _WireAddress(APIStruct, frozen=True):
+    address: str = ""
+
+
+class _WireNodeInfo(APIStruct, frozen=True):
+    kubelet_version: str = ""
+
+
+class _WireNodeStatus(APIStruct, frozen=True):
+    addresses: tuple[_WireAddress, ...] = ()
+    node_info: _WireNodeInfo = _WireNodeInfo()
+
+
+class _WireNodeSpec(APIStruct, frozen=True):
+    provider_id: str = field(default="", name="providerID")
+
+
+class _WireNode(APIStruct, frozen=True):
+    metadata: ObjectMeta = ObjectMeta()
+    spec: _WireNodeSpec = _WireNodeSpec()
+    status: _WireNodeStatus = _WireNodeStatus()
+
+    def reduce(self, kind: str) -> Node:
+        del kind
+        return Node(
+            name=self.metadata.name,
+            labels=self.metadata.labels,
+            annotations={k: v for k, v in self.metadata.annotations.items() if k in _NODE_ANNOTATIONS},
+            addresses=tuple(a.address for a in self.status.addresses),
+            kubelet_version=self.status.node_info.kubelet_version,
+            provider_id=self.spec.provider_id,
+        )
+
+
+class _WireConfigMap(APIStruct, frozen=True):
+    metadata: _WireMeta = _WireMeta()
+    data: Labels = {}
+
+    def reduce(self, kind: str) -> ConfigMap:
+        del kind
+        return ConfigMap(self.metadata.namespace, self.metadata.name, self.data)
+
+
+class _WireEndpoint(APIStruct, frozen=True):
+    addresses: tuple[str, ...] = ()
+
+
+class _WireSlicePort(APIStruct, frozen=True):
+    name: str = ""
+    port: int | None = None
+    protocol: Protocol = "TCP"
+
+
+class _WireEndpointSlice(APIStruct, frozen=True):
+    metadata: _WireMeta = _WireMeta()
+    endpoints: tuple[_WireEndpoint, ...] | None = None
+    ports: tuple[_WireSlicePort, ...] | None = None
+
+    def reduce(self, kind: str) -> EndpointSlice:
+        del kind
+        return EndpointSlice(
+            namespace=self.metadata.namespace,
+            name=self.metadata.name,
+            service=self.metadata.labels.get("kubernetes.io/service-name", ""),
+            addresses=tuple(a for e in self.endpoints or () for a in e.addresses),
+            ports=tuple(ContainerPort(p.port, p.name, p.protocol) for p in self.ports or () if p.port is not None),
+        )
+
+
+class _WireIngressService(APIStruct, frozen=True):
+    name: str = ""
+
+
+class _WireIngressBackend(APIStruct, frozen=True):
+    service: _WireIngressService = _WireIngressService()
+
+
+class _WireIngressPath(APIStruct, frozen=True):
+    backend: _WireIngressBackend = _WireIngressBackend()
+
+
+class _WireIngressHTTP(APIStruct, frozen=True):
+    paths: tuple[_WireIngressPath, ...] = ()
+
+
+class _WireIngressRule(APIStruct, frozen=True):
+    http: _WireIngressHTTP = _WireIngressHTTP()
+
+
+class _WireIngressSpec(APIStruct, frozen=True):
+    default_backend: _WireIngressBackend = _WireIngressBackend()
+    rules: tuple[_WireIngressRule, ...] = ()
+
+
+class _WireIngress(APIStruct, frozen=True):
+    metadata: _WireMeta = _WireMeta()
+    spec: _WireIngressSpec = _WireIngressSpec()
+
+    def reduce(self, kind: str) -> Ingress:
+        del kind
+        backends = [self.spec.default_backend, *(p.backend for r in self.spec.rules for p in r.http.paths)]
+        return Ingress(
+            namespace=self.metadata.namespace,
+            name=self.metadata.name,
+            services=tuple(dict.fromkeys(b.service.name for b in backends if b.service.name)),
+        )
+
+
+_SHAPES: Final[dict[str, type[Any]]] = {
+    NAMESPACE: _WireNamespace,
+    POD: _WirePod,
+    SERVICE: Service,
+    NODE: _WireNode,
+    CONFIG_MAP: _WireConfigMap,
+    ENDPOINT_SLICE: _WireEndpointSlice,
+    NETWORK_POLICY: NetworkPolicy,
+    INGRESS: _WireIngress,
+    DEPLOYMENT: _WireSystemWorkload,
+    DAEMON_SET: _WireSystemWorkload,
+    REPLICA_SET: _WireWorkload,
+    STATEFUL_SET: _WireWorkload,
+    JOB: _WireWorkload,
+    CRON_JOB: _WireCronJob,
+}
+_DECODERS: Final = {kind: msgspec.json.Decoder(shape) for kind, shape in _SHAPES.items()}
+
+
+def decode(kind: str, raw: bytes | msgspec.Raw) -> Record:
+    """Decodes one object of a kind (`KINDS`) from the API's JSON.
+
+    Raises:
+        DecodeError: not JSON, or not of the kind's shape.
+    """
+    try:
+        decoded = _DECODERS[kind].decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # null where the API means "absent" is legal and rare: the slow way accepts it, and names what is wrong.
+        try:
+            data = msgspec.json.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise DecodeError(f"not JSON: {error}") from None
+        return convert(kind, data)
+    return _reduce(kind, decoded)
+
+
+def convert(kind: str, data: Mapping[str, Any]) -> Record:
+    """Makes the record of an object of a kind (`KINDS`) from parsed YAML or JSON.
+
+    Raises:
+        DecodeError: not of the kind's shape; with the field's path.
+    """
+    try:
+        return _reduce(kind, msgspec.convert(without_nulls(data), _SHAPES[kind]))
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `")
+        raise DecodeError(message, path.rstrip("`").removeprefix("$.").removeprefix("$")) from None
+    except RecursionError:
+        raise DecodeError("nested too deeply") from None
+
+
+def without_nulls(value: Any) -> Any:
+    """Drops null fields, as Go's decoder does; null in a list is the empty object (facts 2.1.6)."""
+    if isinstance(value, Mapping):
+        return {k: without_nulls(v) for k, v in value.items() if v is not None}
+    if isinstance(value, list):
+        return [{} if v is None else without_nulls(v) for v in value]
+    return value
+
+
+def _reduce(kind: str, decoded: Any) -> Record:
+    record: Record = decoded if isinstance(decoded, NetworkPolicy | Service) else decoded.reduce(kind)
+    return record
