@@ -135,10 +135,15 @@ class Context:
         """Which engine enforces NetworkPolicies here."""
         return enforcement_of(self.cluster)
 
+    @property
+    def may_name_others(self) -> bool:
+        """Whether objects of other namespaces may be named."""
+        return self.disclosure is Disclosure.CLUSTER
+
     def name_namespaces(self, names: Collection[str]) -> str:
         """Says which namespaces, as far as may be told: ``namespace shop``, or ``another namespace``."""
         others = sorted(set(names))
-        told = self.disclosure is Disclosure.CLUSTER or others == [self.namespace]
+        told = self.may_name_others or others == [self.namespace]
         if len(others) == 1:
             return f"namespace {others[0]}" if told else "another namespace"
         if not told:

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from webhook.model.manifest import format_path
 from webhook.model.objects import Labels, LabelSelector
 
 Operator: TypeAlias = Literal["In", "NotIn", "Exists", "DoesNotExist"]
@@ -79,7 +80,7 @@ class Selector(Struct, frozen=True):
 
 def compile_selector(selector: LabelSelector) -> Selector:
     """Compiles a LabelSelector of the API (a nil selector, which matches nothing, is the caller's to know)."""
-    terms = [Term(k, "In", frozenset((v,)), f"matchLabels.{_segment(k)}") for k, v in selector.match_labels.items()]
+    terms = [Term(k, "In", frozenset((v,)), format_path(("matchLabels", k))) for k, v in selector.match_labels.items()]
     terms += [
         Term(e.key, e.operator, frozenset(e.values), f"matchExpressions[{i}]")
         for i, e in enumerate(selector.match_expressions)
@@ -89,11 +90,7 @@ def compile_selector(selector: LabelSelector) -> Selector:
 
 def equality_selector(labels: Labels) -> Selector:
     """Compiles a Service's selector, a plain map of labels."""
-    return Selector(tuple(Term(k, "In", frozenset((v,)), _segment(k)) for k, v in labels.items()))
-
-
-def _segment(key: str) -> str:
-    return f"[{key}]" if "." in key or "/" in key else key
+    return Selector(tuple(Term(k, "In", frozenset((v,)), format_path((k,))) for k, v in labels.items()))
 
 
 def contradiction(selector: Selector, always: Labels | None = None) -> tuple[Term, ...]:

@@ -1,0 +1,203 @@
+"""A namespaceSelector that matches no namespace; in ``check``, also a policy or Service for a namespace that is not."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from webhook.check import Check, Context, Example, Finding, Level, Operation, View
+from webhook.evidence import of_near_namespace
+from webhook.model.objects import NAME_LABEL, NAMESPACE, NetworkPolicy, NetworkPolicyPeer, Service
+from webhook.model.selectors import Selector, compile_selector, contradiction, nearest
+
+_ALWAYS_THERE: Final = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
+"""The API server makes these itself (k8s.io/kubernetes pkg/controlplane SystemNamespaces)."""
+
+
+def run(ctx: Context) -> Iterator[Finding]:
+    yield from _own_namespace(ctx)
+    if not isinstance(ctx.judged, NetworkPolicy):
+        return
+    before = dict(ctx.old.peers()) if isinstance(ctx.old, NetworkPolicy) else {}
+    for path, peer in ctx.judged.peers():
+        if peer.namespace_selector is None:
+            continue
+        selector = compile_selector(peer.namespace_selector)
+        if selector.empty or contradiction(selector, {NAME_LABEL: ""}):
+            continue
+        if ctx.cluster.namespaces_matching(selector):
+            yield from _missing_names(ctx, f"{path}.namespaceSelector", selector)
+        else:
+            yield from _judge(ctx, f"{path}.namespaceSelector", selector, before.get(path))
+
+
+def _own_namespace(ctx: Context) -> Iterator[Finding]:
+    if ctx.view is not View.CHECK or ctx.namespace in _ALWAYS_THERE:
+        return
+    if ctx.cluster.namespace_exists(ctx.namespace) is False:
+        message = f"namespace {ctx.namespace} does not exist: the API server will refuse this object"
+        near = nearest(ctx.namespace, ctx.cluster.namespace_names())
+        remedy = f"write namespace: {near}" if near else "create it, or put a Namespace beside it"
+        yield Finding("metadata.namespace", message, remedy, value=ctx.namespace)
+
+
+def _judge(ctx: Context, path: str, selector: Selector, before: NetworkPolicyPeer | None) -> Iterator[Finding]:
+    what = f"namespaceSelector {selector} matches no namespace"
+    value = str(selector)
+    if near := of_near_namespace(ctx, selector):
+        yield Finding(f"{path}.{near.path}", f"{what}, {near.seen}", near.remedy, value=value)
+        return
+    if before and before.namespace_selector is not None:
+        was = compile_selector(before.namespace_selector)
+        if was != selector and ctx.cluster.namespaces_matching(was):
+            message = f"{what}; before this update it did ({was})"
+            yield Finding(path, message, "kubectl get ns --show-labels", value=value)
+            return
+    if not ctx.cluster.complete(NAMESPACE):
+        ctx.unknown.add("namespaces: not all are known, so a selector that matches none of the known was not judged")
+        return
+    names = [t for t in selector.terms if t.key == NAME_LABEL and t.operator == "In"]
+    if ctx.view is View.CHECK and names:
+        message = f"{what}: there is no namespace {', '.join(sorted(names[0].values))}"
+        yield Finding(
+            f"{path}.{names[0].path}", message, "create it, or write the name of one that is there", value=value
+        )
+        return
+    yield Finding(path, what, "kubectl get ns --show-labels", Level.NOTE, value)
+
+
+def _missing_names(ctx: Context, path: str, selector: Selector) -> Iterator[Finding]:
+    """Single names of a list of several of which some are there."""
+    for term in selector.terms:
+        if term.key != NAME_LABEL or term.operator != "In":
+            continue
+        for name in sorted(term.values):
+            if ctx.cluster.namespace_exists(name) or (name in _ALWAYS_THERE):
+                continue
+            near = nearest(name, set(ctx.cluster.namespace_names()) - term.values)
+            message = f"namespaceSelector names {name}, a namespace that does not exist"
+            if near and ctx.may_name_others:
+                yield Finding(f"{path}.{term.path}", f"{message}; nearest is {near}", f"write {near}", value=name)
+            elif near:
+                yield Finding(f"{path}.{term.path}", f"{message}; one differs by a letter or two", value=name)
+            elif ctx.cluster.complete(NAMESPACE):
+                level = Level.WARNING if ctx.view is View.CHECK else Level.NOTE
+                yield Finding(f"{path}.{term.path}", message, "create it, or remove the name", level, name)
+
+
+_CLUSTER = """
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: monitoring, labels: {team: operations}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: prometheus-0, namespace: monitoring, labels: {app: prometheus}}
+"""
+_POLICY = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {{name: db, namespace: shop}}
+spec:
+  podSelector: {{}}
+  ingress:
+    - from:
+        - namespaceSelector: {selector}
+"""
+
+CHECK = Check(
+    id="namespace-not-found",
+    level=Level.WARNING,
+    summary="a namespaceSelector matches no namespace",
+    rationale="A namespaceSelector matches labels of Namespaces, not their names, and nobody labels a Namespace `name: x` "
+    "by default: such a peer lets in nobody. The one label that every Namespace has, and that always is its name, is "
+    "`kubernetes.io/metadata.name` (KEP-2161).",
+    remedy="Write `kubernetes.io/metadata.name: <name>`, or compare with `kubectl get ns --show-labels`.",
+    run=run,
+    judges=(NetworkPolicy.kind, Service.kind),
+    operations=(Operation.CREATE, Operation.UPDATE),
+    rests_on=(NAMESPACE,),
+    bad=(
+        Example(
+            title="the label that nobody sets",
+            cluster=_CLUSTER,
+            object=_POLICY.format(selector="{matchLabels: {name: monitoring}}"),
+            says="though namespace monitoring exists; write kubernetes.io/metadata.name: monitoring",
+        ),
+        Example(
+            title="a misspelt name",
+            cluster=_CLUSTER,
+            object=_POLICY.format(selector="{matchLabels: {kubernetes.io/metadata.name: monitorng}}"),
+            says="nearest is kubernetes.io/metadata.name=monitoring",
+        ),
+        Example(
+            title="a misspelt label",
+            cluster=_CLUSTER,
+            object=_POLICY.format(selector="{matchLabels: {team: operation}}"),
+            says="nearest is team=operations",
+        ),
+        Example(
+            title="an update that loses its namespace",
+            cluster=_CLUSTER,
+            old=_POLICY.format(selector="{matchLabels: {team: operations}}"),
+            object=_POLICY.format(selector="{matchLabels: {team: payments}}"),
+            says="before this update it did",
+        ),
+        Example(
+            title="a name that is not there, where all are known",
+            cluster=_CLUSTER,
+            object=_POLICY.format(selector="{matchLabels: {kubernetes.io/metadata.name: payments}}"),
+            view=View.CHECK,
+            says="there is no namespace payments",
+        ),
+        Example(
+            title="one missing name of two",
+            cluster=_CLUSTER,
+            object=_POLICY.format(
+                selector="{matchExpressions: [{key: kubernetes.io/metadata.name, operator: In,"
+                " values: [monitoring, payments]}]}"
+            ),
+            view=View.CHECK,
+            says="names payments",
+        ),
+        Example(
+            title="the object's own namespace",
+            cluster=_CLUSTER,
+            object=_POLICY.format(selector="{}").replace("namespace: shop", "namespace: shpo"),
+            view=View.CHECK,
+            says="write namespace: shop",
+        ),
+        Example(
+            title="a namespace that may come later: a note",
+            cluster=_CLUSTER,
+            object=_POLICY.format(selector="{matchLabels: {kubernetes.io/metadata.name: payments}}"),
+            level=Level.NOTE,
+        ),
+    ),
+    good=(
+        Example(
+            title="by name",
+            cluster=_CLUSTER,
+            object=_POLICY.format(selector="{matchLabels: {kubernetes.io/metadata.name: monitoring}}"),
+        ),
+        Example(
+            title="by label",
+            cluster=_CLUSTER,
+            object=_POLICY.format(selector="{matchLabels: {team: operations}}"),
+        ),
+        Example(
+            title="every namespace",
+            cluster=_CLUSTER,
+            object=_POLICY.format(selector="{}"),
+        ),
+        Example(
+            title="not all namespaces are known",
+            cluster=_CLUSTER,
+            object=_POLICY.format(selector="{matchLabels: {kubernetes.io/metadata.name: payments}}"),
+            view=View.CHECK,
+            partial=True,
+        ),
+    ),
+)

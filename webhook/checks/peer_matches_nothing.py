@@ -1,0 +1,172 @@
+"""A from/to selector that matches no pod, though the namespaces it looks in exist."""
+
+from collections.abc import Collection, Iterator
+
+from webhook.check import Check, Context, Example, Finding, Level, View, count
+from webhook.evidence import failing_term, of_another_namespace, of_misspelling
+from webhook.model.objects import NAMESPACE, POD, WORKLOADS, NetworkPolicy, NetworkPolicyPeer
+from webhook.model.selectors import Selector, compile_selector
+
+
+def run(ctx: Context) -> Iterator[Finding]:
+    before = dict(ctx.old.peers()) if isinstance(ctx.old, NetworkPolicy) else {}
+    for path, peer in ctx.policy.peers():
+        if peer.pod_selector is None:
+            continue
+        selector = compile_selector(peer.pod_selector)
+        if selector.empty:
+            continue
+        namespaces = peer_namespaces(ctx, peer)
+        # A namespaceSelector that matches none is namespace-not-found's to tell.
+        if namespaces and not ctx.cluster.select(selector, namespaces):
+            yield from _judge(ctx, path, peer, selector, namespaces, before.get(path))
+
+
+def peer_namespaces(ctx: Context, peer: NetworkPolicyPeer) -> Collection[str]:
+    """The namespaces in which a peer looks for pods: the policy's own where it has no namespaceSelector."""
+    if peer.namespace_selector is None:
+        return {ctx.namespace}
+    return {n.name for n in ctx.cluster.namespaces_matching(compile_selector(peer.namespace_selector))}
+
+
+def _judge(
+    ctx: Context,
+    path: str,
+    peer: NetworkPolicyPeer,
+    selector: Selector,
+    namespaces: Collection[str],
+    before: NetworkPolicyPeer | None,
+) -> Iterator[Finding]:
+    at = f"{path}.podSelector"
+    word = path.rpartition(".")[2]
+    if namespaces == {ctx.namespace}:
+        where = f"namespace {ctx.namespace}"
+    else:
+        where = ctx.name_namespaces(namespaces) if len(namespaces) < 4 else count(len(namespaces), "namespace")
+    what = f"{word} podSelector {selector} matches no pod in {where}"
+    if near := of_misspelling(ctx, selector, namespaces):
+        yield Finding(f"{at}.{near.path}", f"{what}; {near.seen}", near.remedy, value=str(selector))
+        return
+    # With a namespaceSelector beside it the author said where to look; alike pods elsewhere prove nothing then.
+    if peer.namespace_selector is None and (elsewhere := of_another_namespace(ctx, selector, namespaces)):
+        remedy = "add a namespaceSelector to this peer"
+        yield Finding(at, f"{what}, {elsewhere.seen}", remedy, value=str(selector))
+        return
+    if before and before != peer and before.pod_selector is not None:
+        was = compile_selector(before.pod_selector)
+        if not was.empty and ctx.cluster.select(was, peer_namespaces(ctx, before)):
+            message = f"{what}; before this update it matched ({was})"
+            yield Finding(at, message, "compare with the labels of the pods", value=str(selector))
+            return
+    if not ctx.cluster.complete(POD, *WORKLOADS, NAMESPACE):
+        ctx.unknown.add("pods: not all are known, so a peer that matches none of the known ones was not judged")
+        return
+    message = f"{what}{failing_term(ctx, selector, namespaces)}"
+    yield Finding(at, message, "compare with the labels of the pods", Level.NOTE, str(selector))
+
+
+_CLUSTER = """
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: monitoring, labels: {team: ops}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: db-0, namespace: shop, labels: {app: db}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web-1, namespace: shop, labels: {app: frontend}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: prometheus-0, namespace: monitoring, labels: {app: prometheus}}
+"""
+_POLICY = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {{name: db, namespace: shop{more}}}
+spec:
+  podSelector: {{matchLabels: {{app: db}}}}
+  ingress:
+    - from:
+        - {peer}
+"""
+
+
+def _policy(peer: str, more: str = "") -> str:
+    return _POLICY.format(peer=peer, more=more)
+
+
+CHECK = Check(
+    id="peer-matches-nothing",
+    level=Level.WARNING,
+    summary="a from/to selector matches no pod where it looks",
+    rationale="A peer with only a podSelector looks in the policy's own namespace, one with a namespaceSelector in the "
+    "namespaces that it matches. A misspelt label or a forgotten namespaceSelector lets in nobody. Clients that carry "
+    "an opt-in label often come later, so without evidence of a mistake this is a note.",
+    remedy="Compare the peer with the labels of the pods that shall connect; for pods of another namespace put a "
+    "namespaceSelector beside the podSelector, in the same list item.",
+    run=run,
+    judges=(NetworkPolicy.kind,),
+    rests_on=(POD, *WORKLOADS, NAMESPACE),
+    bad=(
+        Example(
+            title="a misspelt label",
+            cluster=_CLUSTER,
+            object=_policy("{podSelector: {matchLabels: {app: fronted}}}"),
+            says="nearest is app=frontend (1 pod); write app: frontend",
+        ),
+        Example(
+            title="pods of another namespace, without a namespaceSelector",
+            cluster=_CLUSTER,
+            object=_policy("{podSelector: {matchLabels: {app: prometheus}}}"),
+            says="matches 1 pod in namespace monitoring; add a namespaceSelector",
+        ),
+        Example(
+            title="a misspelt label in another namespace",
+            cluster=_CLUSTER,
+            object=_policy(
+                "{namespaceSelector: {matchLabels: {team: ops}}, podSelector: {matchLabels: {app: promethues}}}"
+            ),
+            says="nearest is app=prometheus",
+        ),
+        Example(
+            title="an update that loses its clients",
+            cluster=_CLUSTER,
+            old=_policy("{podSelector: {matchLabels: {app: frontend}}}"),
+            object=_policy("{podSelector: {matchLabels: {role: client}}}"),
+            says="before this update it matched",
+        ),
+        Example(
+            title="opt-in clients that may come later: a note",
+            cluster=_CLUSTER,
+            object=_policy("{podSelector: {matchLabels: {db-client: 'true'}}}"),
+            view=View.CHECK,
+            level=Level.NOTE,
+        ),
+    ),
+    good=(
+        Example(
+            title="the pods are there",
+            cluster=_CLUSTER,
+            object=_policy("{podSelector: {matchLabels: {app: frontend}}}"),
+        ),
+        Example(
+            title="all pods of a namespace",
+            cluster=_CLUSTER,
+            object=_policy("{namespaceSelector: {matchLabels: {team: ops}}, podSelector: {}}"),
+        ),
+        Example(
+            title="not all pods are known",
+            cluster=_CLUSTER,
+            object=_policy("{podSelector: {matchLabels: {db-client: 'true'}}}"),
+            view=View.CHECK,
+            partial=True,
+        ),
+    ),
+)

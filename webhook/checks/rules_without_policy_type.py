@@ -1,0 +1,76 @@
+"""Rules for a direction that policyTypes leaves out."""
+
+from collections.abc import Iterator
+
+from webhook.check import Check, Context, Example, Finding, Level, count
+from webhook.model.objects import NetworkPolicy, NetworkPolicyRule
+
+
+def run(ctx: Context) -> Iterator[Finding]:
+    spec = ctx.policy.spec
+    if not spec.policy_types:  # defaulting lists every direction that has rules
+        return
+    rules: tuple[tuple[str, tuple[NetworkPolicyRule, ...]], ...] = (("Ingress", spec.ingress), ("Egress", spec.egress))
+    for direction, dead in rules:
+        if direction in spec.policy_types or not dead:
+            continue
+        # `- {}` allows everything, and so does a direction that is not listed: nothing is lost.
+        if all(not rule.peers and not rule.ports for rule in dead):
+            continue
+        word = direction.lower()
+        listed = ", ".join(dict.fromkeys(spec.policy_types))
+        message = f"policyTypes is [{listed}], so its {count(len(dead), f'{word} rule')} do nothing: {word} stays open"
+        if len(dead) == 1:
+            message = message.replace("do nothing", "does nothing")
+        remedy = f"add {direction} to policyTypes, or delete spec.{word}"
+        yield Finding(f"spec.{word}", message, remedy, value=word)
+
+
+_POLICY = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {{name: api, namespace: shop}}
+spec:
+  podSelector: {{}}
+  {rest}
+"""
+
+CHECK = Check(
+    id="rules-without-policy-type",
+    level=Level.ERROR,
+    summary="rules for a direction that policyTypes leaves out are dead",
+    rationale="A policy acts only in the directions that policyTypes lists. Rules for another one are accepted and "
+    "ignored, silently: whoever wrote them believes that traffic is restricted, and it is open (API reference of "
+    "NetworkPolicySpec.policyTypes; Calico logs it, the API server says nothing).",
+    remedy="Add the direction to policyTypes, or delete its rules.",
+    run=run,
+    judges=(NetworkPolicy.kind,),
+    bad=(
+        Example(
+            title="egress rules that do nothing",
+            object=_POLICY.format(rest="policyTypes: [Ingress]\n  egress: [{ports: [{port: 443}]}]"),
+            says="policyTypes is [Ingress], so its 1 egress rule does nothing: egress stays open; add Egress",
+        ),
+        Example(
+            title="ingress rules that do nothing",
+            object=_POLICY.format(
+                rest="policyTypes: [Egress]\n  ingress: [{from: [{podSelector: {}}]}, {ports: [{port: 80}]}]"
+            ),
+            says="2 ingress rules do nothing",
+        ),
+    ),
+    good=(
+        Example(
+            title="both directions listed",
+            object=_POLICY.format(rest="policyTypes: [Ingress, Egress]\n  egress: [{ports: [{port: 443}]}]"),
+        ),
+        Example(
+            title="policyTypes left to the API server",
+            object=_POLICY.format(rest="egress: [{ports: [{port: 443}]}]"),
+        ),
+        Example(
+            title="the dead rule allows everything, as no rule does",
+            object=_POLICY.format(rest="policyTypes: [Ingress]\n  egress: [{}]"),
+        ),
+    ),
+)

@@ -1,0 +1,128 @@
+"""A selector whose terms contradict each other."""
+
+from collections.abc import Iterator
+
+from webhook.check import Check, Context, Example, Finding, Level
+from webhook.model.objects import NAME_LABEL, LabelSelector, NetworkPolicy
+from webhook.model.selectors import compile_selector, contradiction
+
+
+def run(ctx: Context) -> Iterator[Finding]:
+    yield from _judge("spec.podSelector", "podSelector", ctx.policy.spec.pod_selector, Level.ERROR)
+    for path, peer in ctx.policy.peers():
+        yield from _judge(f"{path}.podSelector", "podSelector", peer.pod_selector, Level.WARNING)
+        yield from _judge(f"{path}.namespaceSelector", "namespaceSelector", peer.namespace_selector, Level.WARNING)
+
+
+def _judge(path: str, word: str, selector: LabelSelector | None, level: Level) -> Iterator[Finding]:
+    if selector is None:
+        return
+    # Every Namespace has its name label, and nobody can remove it (KEP-2161): forbidding it forbids them all.
+    always = {NAME_LABEL: ""} if word == "namespaceSelector" else {}
+    terms = contradiction(compile_selector(selector), always)
+    if not terms:
+        return
+    together = " and ".join(map(str, terms))
+    if len(terms) == 1:
+        together = f"{together}, a label that every namespace has,"
+    consequence = "the policy selects nothing, ever" if level is Level.ERROR else "this peer lets in nobody, ever"
+    if path.startswith("spec.egress"):
+        consequence = "this peer leads nowhere, ever"
+    remedy = f"remove {terms[-1]}" if len(terms) < 3 else "keep one of them"
+    if all(t.operator == "In" for t in terms) and len(terms) > 1:
+        values = sorted(frozenset().union(*(t.values for t in terms)))
+        remedy = f"for any of them write one matchExpressions entry: {terms[0].key} In [{', '.join(values)}]"
+    yield Finding(f"{path}.{terms[-1].path}", f"{word} wants {together}: {consequence}", remedy, level, together)
+
+
+_POLICY = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {{name: api, namespace: shop}}
+spec:
+  podSelector: {selector}
+  policyTypes: [Ingress]
+"""
+_PEER = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {{name: api, namespace: shop}}
+spec:
+  podSelector: {{}}
+  ingress:
+    - from:
+        - {peer}
+"""
+
+CHECK = Check(
+    id="selector-can-never-match",
+    level=Level.ERROR,
+    summary="a selector's terms contradict each other",
+    rationale="The terms of a selector are ANDed. `app=web` together with `app in (api)` or with `!app` is accepted by "
+    "the API server and matches no object that could ever exist.",
+    remedy="Remove one of the terms. To match one value or another, write one matchExpressions entry with operator In.",
+    run=run,
+    judges=(NetworkPolicy.kind,),
+    bad=(
+        Example(
+            title="two values at once",
+            object=_POLICY.format(
+                selector="{matchLabels: {app: web}, matchExpressions: [{key: app, operator: In, values: [api]}]}"
+            ),
+            says="app In [api, web]",
+        ),
+        Example(
+            title="present and absent at once",
+            object=_POLICY.format(
+                selector="{matchLabels: {app: web}, matchExpressions: [{key: app, operator: DoesNotExist}]}"
+            ),
+            says="app=web and !app",
+        ),
+        Example(
+            title="every allowed value is refused",
+            object=_POLICY.format(
+                selector="{matchExpressions: [{key: env, operator: In, values: [a, b]},"
+                " {key: env, operator: NotIn, values: [b, a]}]}"
+            ),
+            says="env in (a, b) and env notin (a, b)",
+        ),
+        Example(
+            title="a peer",
+            object=_PEER.format(
+                peer="{podSelector: {matchLabels: {app: web},"
+                " matchExpressions: [{key: app, operator: NotIn, values: [web]}]}}"
+            ),
+            says="lets in nobody",
+            level=Level.WARNING,
+        ),
+        Example(
+            title="a namespace without its name label",
+            object=_PEER.format(
+                peer="{namespaceSelector: {matchExpressions:"
+                " [{key: kubernetes.io/metadata.name, operator: DoesNotExist}]}}"
+            ),
+            says="a label that every namespace has",
+            level=Level.WARNING,
+        ),
+    ),
+    good=(
+        Example(
+            title="one value or another",
+            object=_POLICY.format(selector="{matchExpressions: [{key: app, operator: In, values: [web, api]}]}"),
+        ),
+        Example(
+            title="one value of several refused",
+            object=_POLICY.format(
+                selector="{matchExpressions: [{key: app, operator: In, values: [web, api]},"
+                " {key: app, operator: NotIn, values: [api]}, {key: tier, operator: DoesNotExist}]}"
+            ),
+        ),
+        Example(
+            title="not in, which an object without the key satisfies",
+            object=_POLICY.format(
+                selector="{matchExpressions: [{key: app, operator: NotIn, values: [web]},"
+                " {key: app, operator: DoesNotExist}]}"
+            ),
+        ),
+    ),
+)

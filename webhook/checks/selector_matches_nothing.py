@@ -1,0 +1,152 @@
+"""A podSelector that matches no pod and no template."""
+
+from collections.abc import Iterator
+
+from webhook.check import Check, Context, Example, Finding, Level, View
+from webhook.evidence import failing_term, of_another_namespace, of_misspelling
+from webhook.model.objects import POD, WORKLOADS, NetworkPolicy
+from webhook.model.selectors import compile_selector
+
+
+def run(ctx: Context) -> Iterator[Finding]:
+    selector = compile_selector(ctx.policy.spec.pod_selector)
+    here = {ctx.namespace}
+    if ctx.cluster.select(selector, here):
+        return
+    if selector.empty:
+        if ctx.cluster.pods_known:
+            message = f"namespace {ctx.namespace} has no pod yet: the policy waits for the first one"
+            yield Finding("spec.podSelector", message, level=Level.NOTE)
+        return
+    what = f"podSelector {selector} matches no pod in namespace {ctx.namespace}"
+    value = str(selector)
+    if near := of_misspelling(ctx, selector, here):
+        yield Finding(f"spec.podSelector.{near.path}", f"{what}; {near.seen}", near.remedy, value=value)
+        return
+    if elsewhere := of_another_namespace(ctx, selector, here):
+        remedy = "apply it to the namespace of its pods (-n)"
+        yield Finding("spec.podSelector", f"{what}, {elsewhere.seen}", remedy, value=value)
+        return
+    if isinstance(ctx.old, NetworkPolicy) and selected_before(ctx, ctx.old):
+        message = f"{what} any more: the pods it selected are not isolated by it now"
+        yield Finding("spec.podSelector", message, "compare with the labels of the pods", value=value)
+        return
+    if not ctx.cluster.pods_known:
+        ctx.unknown.add("pods: not all are known, so what selects none of the known ones was not judged")
+        return
+    level = Level.WARNING if ctx.sees_whole else Level.NOTE
+    message = f"{what}{failing_term(ctx, selector, here)}: it isolates nothing"
+    yield Finding("spec.podSelector", message, "compare with the labels of the pods", level, value)
+
+
+def selected_before(ctx: Context, old: NetworkPolicy) -> bool:
+    before = compile_selector(old.spec.pod_selector)
+    return not before.empty and bool(ctx.cluster.select(before, {ctx.namespace}))
+
+
+_PODS = """
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: api-1, namespace: shop, labels: {app: api, tier: back}}
+"""
+_POLICY = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {{name: api, namespace: {namespace}}}
+spec:
+  podSelector: {{matchLabels: {{{labels}}}}}
+  policyTypes: [Ingress]
+"""
+
+CHECK = Check(
+    id="selector-matches-nothing",
+    level=Level.WARNING,
+    summary="podSelector matches no pod and no pod template",
+    rationale="A NetworkPolicy isolates only the pods that its podSelector matches in its own namespace. The API server "
+    "accepts a selector with a misspelt label, or a policy that landed in the wrong namespace, without a word, and every "
+    "pod stays open. While a chart is being installed, policies arrive before their pods: so on CREATE this needs "
+    "evidence of a mistake.",
+    remedy="Compare the selector with the labels of the pods (kubectl get pods --show-labels) and the policy's namespace "
+    "with theirs.",
+    run=run,
+    judges=(NetworkPolicy.kind,),
+    rests_on=(POD, *WORKLOADS),
+    bad=(
+        Example(
+            title="a misspelt value",
+            cluster=_PODS,
+            object=_POLICY.format(namespace="shop", labels="app: apj"),
+            says="nearest is app=api (1 pod); write app: api",
+        ),
+        Example(
+            title="the right value under the wrong key",
+            cluster=_PODS,
+            object=_POLICY.format(namespace="shop", labels="name: api"),
+            says="write app: api",
+        ),
+        Example(
+            title="applied without -n",
+            cluster=_PODS,
+            object=_POLICY.format(namespace="default", labels="app: api"),
+            says="but matches 1 pod in namespace shop",
+        ),
+        Example(
+            title="an update that loses its pods",
+            cluster=_PODS,
+            old=_POLICY.format(namespace="shop", labels="app: api"),
+            object=_POLICY.format(namespace="shop", labels="app: storefront"),
+            says="any more",
+        ),
+        Example(
+            title="a complete state in which nothing matches",
+            cluster=_PODS,
+            object=_POLICY.format(namespace="shop", labels="app: storefront"),
+            view=View.CHECK,
+            says="isolates nothing",
+        ),
+        Example(
+            title="sent before its pods: a note, judged again later",
+            cluster=_PODS,
+            object=_POLICY.format(namespace="shop", labels="app: storefront"),
+            level=Level.NOTE,
+        ),
+        Example(
+            title="every pod of a namespace that has none yet",
+            object="""
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: default-deny, namespace: shop}
+spec: {podSelector: {}}
+""",
+            level=Level.NOTE,
+        ),
+    ),
+    good=(
+        Example(
+            title="a pod matches",
+            cluster=_PODS,
+            object=_POLICY.format(namespace="shop", labels="app: api, tier: back"),
+        ),
+        Example(
+            title="only the template matches: its pods are yet to come",
+            cluster="""
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: pg, namespace: shop}
+spec: {template: {metadata: {labels: {app: pg}}}}
+""",
+            object=_POLICY.format(namespace="shop", labels="app: pg, statefulset.kubernetes.io/pod-name: pg-0"),
+        ),
+        Example(
+            title="not all pods are known",
+            cluster=_PODS,
+            object=_POLICY.format(namespace="shop", labels="app: storefront"),
+            view=View.CHECK,
+            partial=True,
+        ),
+    ),
+)

@@ -1,0 +1,112 @@
+"""What speaks for a mistake when a selector matches nothing (CHECKS.md, conduct 1).
+
+Absence alone is no evidence: Helm and kubectl send a NetworkPolicy before the Service and the Service before the
+Deployment, and clients with opt-in labels come later by design.
+"""
+
+from collections.abc import Collection, Iterable
+
+from msgspec import Struct
+
+from webhook.check import Context, count
+from webhook.model.cluster import PodClass
+from webhook.model.objects import NAME_LABEL, ObjectMeta
+from webhook.model.selectors import NearMiss, Selector, near_miss
+
+
+class Evidence(Struct, frozen=True):
+    """Why a selector that matches nothing is likely a mistake.
+
+    Args:
+        path: the term that misses, relative to the selector (``matchLabels.app``); empty when the whole is meant.
+        seen: a clause that follows "… matches nothing".
+        remedy: what to write instead.
+    """
+
+    path: str
+    seen: str
+    remedy: str
+
+
+def of_misspelling(ctx: Context, selector: Selector, namespaces: Collection[str]) -> Evidence | None:
+    """Rule (a): a pod or template of these namespaces misses the selector by one term, by a slip of the pen."""
+    best: tuple[tuple[bool, int, str], NearMiss, PodClass] | None = None
+    for pod_class in (c for namespace in namespaces for c in ctx.cluster.classes(namespace)):
+        miss = near_miss(selector, pod_class.labels)
+        if miss is None:
+            continue
+        # The same key before another key, then the value that most pods carry.
+        rank = (miss.key != miss.term.key, -len(pod_class.pods), str(miss))
+        if best is None or rank < best[0]:
+            best = rank, miss, pod_class
+    if best is None:
+        return None
+    _, miss, pod_class = best
+    told = pod_class.namespace == ctx.namespace or ctx.may_name_others
+    bearer = describe_bearers([c for c in ctx.cluster.classes(pod_class.namespace) if _carries(c, miss)])
+    if not told:
+        return Evidence(miss.term.path, f"though {bearer} differ by one label only", f"look at {miss.term.key}")
+    return Evidence(miss.term.path, f"nearest is {miss} ({bearer})", f"write {miss.key}: {miss.value}")
+
+
+def of_another_namespace(ctx: Context, selector: Selector, namespaces: Collection[str]) -> Evidence | None:
+    """Rule (b): the very selector matches pods of another namespace.
+
+    Not for what Helm rendered: its namespace is the release's, and the same chart in a second namespace is no slip.
+    """
+    if selector.empty or rendered_by_helm(ctx.judged.metadata):
+        return None
+    found = [c for c in ctx.cluster.select(selector) if c.namespace not in namespaces and c.pods]
+    if not found:
+        return None
+    where = ctx.name_namespaces({c.namespace for c in found})
+    pods = count(sum(len(c.pods) for c in found), "pod")
+    return Evidence("", f"but matches {pods} in {where}", "")
+
+
+def rendered_by_helm(metadata: ObjectMeta) -> bool:
+    return (
+        metadata.labels.get("app.kubernetes.io/managed-by") == "Helm"
+        or metadata.labels.get("heritage") in {"Helm", "Tiller"}
+        or "meta.helm.sh/release-name" in metadata.annotations
+    )
+
+
+def of_near_namespace(ctx: Context, selector: Selector) -> Evidence | None:
+    """Rules (a) and (c) for a namespaceSelector: a value is a namespace's name, or nearly a label that one carries."""
+    for term in selector.terms:
+        if term.operator != "In" or term.key == NAME_LABEL:
+            continue
+        for value in sorted(term.values):
+            if ctx.cluster.namespace_exists(value):
+                return Evidence(term.path, f"though namespace {value} exists", f"write {NAME_LABEL}: {value}")
+    for name in ctx.cluster.namespace_names():
+        namespace = ctx.cluster.namespace(name)
+        miss = near_miss(selector, namespace.labels) if namespace else None
+        if miss is None:
+            continue
+        if not ctx.may_name_others:
+            return Evidence(miss.term.path, "though one namespace differs by a letter or two", f"look at {miss.term}")
+        return Evidence(miss.term.path, f"nearest is {miss}", f"write {miss.key}: {miss.value}")
+    return None
+
+
+def failing_term(ctx: Context, selector: Selector, namespaces: Collection[str]) -> str:
+    """Which term nothing satisfies on its own, as a clause; empty when it takes several together, or there is one."""
+    if len(selector.terms) < 2:
+        return ""
+    for term in selector.terms:
+        if not ctx.cluster.select(Selector((term,)), namespaces):
+            return f": nothing there has {term}"
+    return ": no pod has all of it together"
+
+
+def describe_bearers(classes: Iterable[PodClass]) -> str:
+    """``3 pods``, or the templates where no pod runs yet."""
+    every = list(classes)
+    pods = sum(len(c.pods) for c in every)
+    return count(pods, "pod") if pods else count(sum(len(c.templates) for c in every), "pod template")
+
+
+def _carries(pod_class: PodClass, miss: NearMiss) -> bool:
+    return pod_class.labels.get(miss.key) == miss.value

@@ -1,0 +1,122 @@
+"""From findings to what kubectl prints: allow, warn or deny; text that is sized and cleaned for a terminal.
+
+Sources: facts/admission-contract.md 4.1 (what the API server cuts and drops, and that kubectl prints the same text
+only once in a run, so that every line names its object), 4.2 (how a denial is printed).
+"""
+
+import unicodedata
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+
+from webhook.check import Finding, Level
+
+LONGEST_LINE: Final = 256
+"""Longer warnings are cut by the API server, without a sign, once the budget is spent."""
+BUDGET: Final = 4096
+"""Characters of all warnings of a request together, shared with other webhooks."""
+_LONGEST_NAME: Final = 80
+
+
+class Action(StrEnum):
+    DENY = "deny"
+    WARN = "warn"
+    IGNORE = "ignore"
+
+
+class ObjectReference(Struct, frozen=True):
+    """The object that a ruling is about."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """``NetworkPolicy shop/api``, as every line to a person begins."""
+        name = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return f"{self.kind} {elide(clean(name), _LONGEST_NAME)}"
+
+
+class Ruling(Struct, frozen=True):
+    """A finding with what is done about it.
+
+    Args:
+        check: the id of the check.
+        level: the finding's level.
+        action: what configuration, mode and waivers make of it.
+        object: the object it is about.
+        finding: what was said.
+        also: the ids of findings that this one explains.
+        waived: the reason of the waiver that silenced it; empty when none did.
+    """
+
+    check: str
+    level: Level
+    action: Action
+    object: ObjectReference
+    finding: Finding
+    also: tuple[str, ...] = ()
+    waived: str = ""
+
+    @property
+    def line(self) -> str:
+        """``NetworkPolicy shop/api: what it means; what to write instead [check-id]``, at most 256 characters."""
+        head, tail = f"{self.object}: ", f" [{self.check}]"
+        return head + elide(clean(self.finding.line), LONGEST_LINE - len(head) - len(tail)) + tail
+
+
+class Verdict(Struct, frozen=True):
+    """What is answered to one admission request; ``rulings`` are the most severe first."""
+
+    rulings: tuple[Ruling, ...] = ()
+
+    @property
+    def denied(self) -> bool:
+        return any(r.action is Action.DENY for r in self.rulings)
+
+    @property
+    def denial(self) -> str:
+        """Every reason to deny, one a line; empty when nothing is denied."""
+        return "\n".join(r.line for r in self.rulings if r.action is Action.DENY)
+
+    @property
+    def warnings(self) -> list[str]:
+        """One line a warning, within what the API server passes on; the last line says how many were left out."""
+        return within_budget([r.line for r in self.rulings if r.action is Action.WARN])
+
+
+def within_budget(lines: Sequence[str], budget: int = BUDGET) -> list[str]:
+    """The first lines that fit into the budget, and a line that counts the rest."""
+    if sum(map(len, lines)) <= budget:
+        return list(lines)
+    kept: list[str] = []
+    spare = budget - len(_left_out(len(lines)))
+    for line in lines:
+        if len(line) > spare:
+            break
+        spare -= len(line)
+        kept.append(line)
+    return [*kept, _left_out(len(lines) - len(kept))]
+
+
+def _left_out(number: int) -> str:
+    return f"netadmit: {number} more {'warning' if number == 1 else 'warnings'} left out; see: netadmit check"
+
+
+def elide(text: str, most: int) -> str:
+    """The text with its middle replaced by ``…`` where it is longer than ``most`` characters."""
+    if len(text) <= most:
+        return text
+    kept = max(most - 1, 0)
+    tail = kept // 2
+    return f"{text[: kept - tail]}…{text[len(text) - tail :]}" if kept else ""
+
+
+def clean(text: str) -> str:
+    """The text without what could drop it (control characters), move the cursor, or reverse the line (bidi marks)."""
+    if text.isprintable() and text.isascii():
+        return text
+    return "".join("�" if unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"} else c for c in text)
