@@ -24,11 +24,16 @@ class DuplicateKey(Struct, frozen=True):
     last: Position
 
 
+def _no_text(_line: int) -> str:
+    return ""
+
+
 class Manifest(Struct, frozen=True):
     """One object of one document of a file.
 
     ``document`` counts from 1; the items of a ``List`` share their document's number. ``locate`` gives the position
-    of a field (of its key, where it has one), or of the nearest field above it that the text has.
+    of a field (of its key, where it has one), or of the nearest field above it that the text has; ``line_text`` gives
+    a line of the document by its number in the file, to point a caret at.
     """
 
     file: str
@@ -36,6 +41,7 @@ class Manifest(Struct, frozen=True):
     data: dict[str, Any]
     locate: Callable[[FieldPath], Position]
     duplicate_keys: tuple[DuplicateKey, ...] = ()
+    line_text: Callable[[int], str] = _no_text
 
     @property
     def api_version(self) -> str:
@@ -47,13 +53,19 @@ class Manifest(Struct, frozen=True):
 
 
 class InputError(Struct, frozen=True):
-    """What could not be read, and where; the rest of the input is still used."""
+    """What could not be read, and where; the rest of the input is still used.
+
+    A ``notice`` is no failure: something was skipped that was not meant for Kubernetes. ``line_text`` is the line that
+    ``position`` names.
+    """
 
     message: str
     file: str = ""
     document: int = 0
     position: Position | None = None
     path: str = ""
+    notice: bool = False
+    line_text: str = ""
 
     def __str__(self) -> str:
         where = self.file

@@ -1,0 +1,333 @@
+"""Reads files, folders and standard input into manifests: one Kubernetes object each, and where its fields stand.
+
+Documents are split, decoded and refused as kubectl does it (k8s.io/apimachinery pkg/util/yaml); unlike kubectl, what
+cannot be read does not stop the reading of what follows.
+"""
+
+import functools
+import io
+import itertools
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from webhook.model.manifest import DuplicateKey, FieldPath, InputError, Manifest, Position, format_path
+from webhook.state.documents import Decoded, DocumentError, Place, Repeat, Text, decode_json, decode_yaml, places_along
+
+STDIN = "-"
+suffixes = (".yaml", ".yml", ".json")
+_largest = 512 << 20
+"""Bytes of one document: an API server takes 3 MiB, a list of 100,000 pods has 400 MiB; endless input ends here."""
+
+_line_limit = 1 << 20
+_COMMENTS = re.compile(rb"(?:[ \t]*(?:#[^\n]*)?\r?\n)*[ \t]*(?:#[^\n]*)?")
+_NEXT_JSON = re.compile(r"\n(?=\{)")
+
+
+def read_manifests(paths: Iterable[str], *, stdin: BinaryIO | None = None) -> Iterator[Manifest | InputError]:
+    """Reads the Kubernetes objects of files, folders and standard input, in order, one document at a time.
+
+    ``paths``: a file (whatever its name ends in), a folder (all .yaml, .yml and .json files in it and below, sorted,
+    without hidden ones), or ``-``, which reads ``stdin``. The items of lists come one by one, with their list's
+    document number.
+
+    Nothing is raised: what cannot be read comes as an InputError in its place, and reading goes on with the next
+    document, or file; what is no Kubernetes object comes as one whose ``notice`` is true. Manifests may share data
+    (YAML aliases): do not change it.
+    """
+    for path in paths:
+        if path == STDIN:
+            if stdin is None:
+                yield InputError("there is no standard input to read", file="<stdin>")
+            else:
+                yield from _read_stream("<stdin>", stdin)
+            continue
+        try:
+            files = list(_files_of(path))
+        except OSError as error:
+            yield InputError(_reason(error), file=error.filename or path)
+            continue
+        if not files:
+            yield InputError("there is no .yaml, .yml or .json file in this folder", file=path)
+        for file in files:
+            yield from _read_file(file)
+
+
+def _files_of(path: str) -> Iterator[str]:
+    if not Path(path).is_dir():
+        yield path
+        return
+    for folder, folders, files in os.walk(path, onerror=_raise):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if name.endswith(suffixes) and not name.startswith("."):
+                yield os.path.join(folder, name)  # noqa: PTH118 - Path would drop the ./ the user wrote
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _reason(error: Exception) -> str:
+    return f"cannot be read: {getattr(error, 'strerror', None) or error}"
+
+
+def _read_file(file: str) -> Iterator[Manifest | InputError]:
+    try:
+        stream = open(file, "rb")  # noqa: PTH123, SIM115 - closed below; the reading goes on between
+    except (OSError, ValueError) as error:
+        yield InputError(_reason(error), file=file)
+        return
+    with stream:
+        yield from _read_stream(file, stream)
+
+
+def _read_stream(file: str, stream: BinaryIO) -> Iterator[Manifest | InputError]:
+    pieces = _split(stream)
+    numbers = itertools.count(1)
+    while True:
+        try:
+            piece = next(pieces, None)
+        except (OSError, ValueError, MemoryError) as error:
+            yield InputError(_reason(error), file=file)
+            return
+        if piece is None:
+            return
+        yield from _Chunk(file, piece, numbers).read()
+
+
+# --- splitting --------------------------------------------------------------------------------------------------------
+
+
+class _Piece(NamedTuple):
+    """What stands between two lines that start with ``---``."""
+
+    first_line: int
+    raw: bytes
+    problem: str = ""
+
+
+def _split(stream: BinaryIO) -> Iterator[_Piece]:
+    """Splits as YAMLReader does (apimachinery pkg/util/yaml/decoder.go), by the text alone.
+
+    What stands above the first separator counts as a document only if it is more than comments.
+    """
+    lines: list[bytes] = []
+    size = 0
+    first_line = line_number = 1
+    problem = ""
+    separated, at_start = False, True
+    for line in _lines(stream):
+        if at_start and line.startswith(b"---"):
+            if lines or separated:
+                raw = b"".join(lines)
+                if problem or separated or not _COMMENTS.fullmatch(raw):
+                    yield _Piece(first_line, raw, problem)
+            separated = True
+            rest = line[3:].strip()
+            lines, size, first_line, problem = [], 0, line_number + 1, ""
+            if rest and not rest.startswith(b"#"):
+                # The line stays, so that the place shown is the separator's.
+                lines, first_line = [line], line_number
+                problem = f"invalid Yaml document separator: {rest.decode(errors='replace')[:80]}"
+        elif size + len(line) > _largest:
+            lines = lines[:1]
+            problem = problem or f"larger than {_largest >> 20} MiB"
+        elif not problem:
+            lines.append(line)
+            size += len(line)
+        at_start = line.endswith(b"\n")
+        line_number += at_start
+    if lines or problem:
+        yield _Piece(first_line, b"".join(lines), problem)
+
+
+def _lines(stream: BinaryIO) -> Iterator[bytes]:
+    first = stream.readline(_line_limit)
+    if first.startswith((b"\xff\xfe", b"\xfe\xff")):
+        stream = io.BytesIO((first + stream.read()).decode("utf-16").encode())
+        first = stream.readline(_line_limit)
+    first = first.removeprefix(b"\xef\xbb\xbf")
+    if first:
+        yield first
+        while line := stream.readline(_line_limit):
+            yield line
+
+
+# --- one piece of a file ----------------------------------------------------------------------------------------------
+
+
+class _Chunk:
+    """A piece of a file: one YAML document, or any number of JSON values."""
+
+    def __init__(self, file: str, piece: _Piece, numbers: Iterator[int]) -> None:
+        self.file = file
+        self.piece = piece
+        self.text = Text(piece.raw, piece.first_line)
+        self.numbers = numbers
+        self.number = 0
+
+    def read(self) -> Iterator[Manifest | InputError]:
+        if self.piece.problem:
+            self.number = next(self.numbers)
+            yield self._error(self.piece.problem, 0)
+        elif self.piece.raw.lstrip()[:1] == b"{" and _is_utf8(self.piece.raw):
+            yield from self._read_json()
+        else:
+            yield from self._read_yaml()
+
+    def _read_yaml(self) -> Iterator[Manifest | InputError]:
+        self.number = next(self.numbers)
+        try:
+            decoded = decode_yaml(self.piece.raw, self.text)
+        except DocumentError as error:
+            yield self._error(str(error), error.index)
+            return
+        if decoded is None:
+            return
+        yield from self._objects(decoded)
+        if decoded.ignored_from is not None:
+            ignored = "kubectl does not read what follows the end of this document: separate documents with ---"
+            yield self._error(ignored, decoded.ignored_from, notice=True)
+
+    def _read_json(self) -> Iterator[Manifest | InputError]:
+        """JSON first, then YAML in braces, then the complaint that came further: the order of YAMLOrJSONDecoder."""
+        start: int | None = 0
+        while start is not None:
+            values = 0
+            try:
+                for decoded in decode_json(self.text, start):
+                    values += 1
+                    self.number = next(self.numbers)
+                    yield from self._objects(decoded)
+            except DocumentError as error:
+                problem = error
+            else:
+                return
+            if start == values == 0:
+                try:
+                    decode_yaml(self.piece.raw, self.text)
+                except DocumentError as error:
+                    problem = max(problem, error, key=lambda one: one.index)
+                else:
+                    yield from self._read_yaml()
+                    return
+            self.number = next(self.numbers)
+            yield self._error(str(problem), problem.index)
+            following = _NEXT_JSON.search(self.text.decoded, problem.index)
+            start = following.end() if following else None
+
+    def _objects(self, decoded: Decoded) -> Iterator[Manifest | InputError]:
+        if decoded.data is not None:
+            yield from _Document(self, decoded).flatten(decoded.data, ())
+
+    def _error(self, message: str, index: int, *, notice: bool = False, path: FieldPath = ()) -> InputError:
+        position = self.text.position(index)
+        line_text = self.text.line(position.line)
+        if "{{" in line_text and not notice:
+            message += "; a Helm template must be rendered first (helm template)"
+        return InputError(
+            message,
+            file=self.file,
+            document=self.number,
+            position=position,
+            path=format_path(path),
+            notice=notice,
+            line_text=line_text,
+        )
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+class _Document:
+    """One decoded document: takes lists apart, and reads the text again when a place is asked for."""
+
+    def __init__(self, chunk: _Chunk, decoded: Decoded) -> None:
+        self._chunk = chunk
+        self._number = chunk.number
+        self._decoded = decoded
+
+    @functools.cached_property
+    def _places(self) -> tuple[Place, list[Repeat]]:
+        return self._decoded.places()
+
+    def locate(self, prefix: FieldPath, path: FieldPath) -> Position:
+        return self._chunk.text.position(self._index((*prefix, *path)))
+
+    def _index(self, path: FieldPath) -> int:
+        return places_along(self._places[0], path).start
+
+    def flatten(
+        self, data: Any, path: FieldPath, api_version: str = "", kind: str = ""
+    ) -> Iterator[Manifest | InputError]:
+        """The object, or the objects of a list; typed lists leave apiVersion and kind out of their items."""
+        if not isinstance(data, dict):
+            yield self._notice("not a Kubernetes object (not a mapping), skipped", path)
+            return
+        if kind and not data.get("kind") and not data.get("apiVersion"):
+            data = {"apiVersion": api_version, "kind": kind, **_without_empty(data)}
+        api_version, kind = data.get("apiVersion"), data.get("kind")
+        missing = [name for name in ("apiVersion", "kind") if not isinstance(data.get(name), str) or not data[name]]
+        if missing:
+            yield self._notice(f"not a Kubernetes object (no {' and no '.join(missing)}), skipped", path)
+            return
+        items = data.get("items")
+        if kind.endswith("List") and (isinstance(items, list) or kind == "List"):
+            yield from self._repeats_of_list(path)
+            for number, item in enumerate(items if isinstance(items, list) else ()):
+                yield from self.flatten(item, (*path, "items", number), api_version, kind.removesuffix("List"))
+            return
+        yield Manifest(
+            file=self._chunk.file,
+            document=self._number,
+            data=data,
+            locate=functools.partial(self.locate, path),
+            duplicate_keys=tuple(self._repeats_below(path)),
+            line_text=self._chunk.text.line,
+        )
+
+    def _repeats_below(self, path: FieldPath) -> Iterator[DuplicateKey]:
+        if self._decoded.repeats:
+            position = self._chunk.text.position
+            for repeat in self._places[1]:
+                if repeat.path[: len(path)] == path:
+                    yield DuplicateKey(repeat.path[len(path) :], position(repeat.first), position(repeat.last))
+
+    def _repeats_of_list(self, path: FieldPath) -> Iterator[InputError]:
+        """A list's own keys belong to none of its items, and a second `items` drops objects."""
+        for repeat in self._repeats_below(path):
+            if len(repeat.path) < 3 or repeat.path[0] != "items":
+                message = f"the key is here twice (first in line {repeat.first.line}); kubectl silently keeps the last"
+                full = (*path, *repeat.path)
+                yield InputError(
+                    message,
+                    file=self._chunk.file,
+                    document=self._number,
+                    position=repeat.last,
+                    path=format_path(full),
+                    line_text=self._chunk.text.line(repeat.last.line),
+                )
+
+    def _notice(self, message: str, path: FieldPath) -> InputError:
+        position = self.locate(path, ())
+        return InputError(
+            message,
+            file=self._chunk.file,
+            document=self._number,
+            position=position,
+            path=format_path(path),
+            notice=True,
+            line_text=self._chunk.text.line(position.line),
+        )
+
+
+def _without_empty(data: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in data.items() if key not in ("apiVersion", "kind")}
