@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint format lock clean
+.PHONY: help demo test lint format lock cluster clean
 
 help: ## this text
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ lint: $(READY) ## ruff, mypy, and who may import whom
 format: $(READY) ## formats the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+cluster: $(READY) ## a real local control plane to try things out with (built once, 15 minutes)
+	@$(BIN)/python tests/cluster/control_plane.py
 
 lock: $(READY) ## pins the newest allowed version of every package, by hash
 	@uv=$$(command -v uv || echo $(BIN)/uv) && $$uv pip compile pyproject.toml --group dev --universal --generate-hashes \

@@ -80,24 +80,27 @@ class Context:
 
     Args:
         operation: what is done to the object.
-        judged: the object as it will be; on DELETE as it was.
+        judged: the object as it will be, on DELETE as it was; None where only the text of some other kind, or of an
+            object that cannot be decoded, is looked at.
         old: the object as it was; None on CREATE.
         cluster: the state, with the objects that arrive in the same run.
         view: from where it is judged.
         disclosure: what may be said of other namespaces.
         manifest: the text it comes from, where there is one.
+        check_ids: the ids of all checks, which waivers may name.
     """
 
     def __init__(
         self,
         operation: Operation,
-        judged: Judged,
+        judged: Judged | None,
         cluster: Cluster,
         *,
         old: Judged | None = None,
         view: View = View.ADMISSION,
         disclosure: Disclosure = Disclosure.CLUSTER,
         manifest: Manifest | None = None,
+        check_ids: frozenset[str] = frozenset(),
     ) -> None:
         self.operation = operation
         self.judged = judged
@@ -106,12 +109,14 @@ class Context:
         self.view = view
         self.disclosure = disclosure
         self.manifest = manifest
+        self.check_ids = check_ids
         self.unknown: set[str] = set()
         """Questions that could not be answered; a check adds to it (CHECKS.md, conduct 7)."""
 
     @property
     def namespace(self) -> str:
-        return self.judged.metadata.namespace
+        """The object's namespace."""
+        return self.judged.metadata.namespace if self.judged else ""
 
     @property
     def policy(self) -> NetworkPolicy:

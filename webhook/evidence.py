@@ -54,7 +54,7 @@ def of_another_namespace(ctx: Context, selector: Selector, namespaces: Collectio
 
     Not for what Helm rendered: its namespace is the release's, and the same chart in a second namespace is no slip.
     """
-    if selector.empty or rendered_by_helm(ctx.judged.metadata):
+    if selector.empty or (ctx.judged and rendered_by_helm(ctx.judged.metadata)):
         return None
     found = [c for c in ctx.cluster.select(selector) if c.namespace not in namespaces and c.pods]
     if not found:

@@ -154,11 +154,15 @@ class Cluster:
 
     # --- change
 
-    def put(self, record: Record) -> None:
-        """Adds an object, or replaces the one of its kind, namespace and name."""
+    def put(self, record: Record, *, arriving: bool = False) -> None:
+        """Adds an object, or replaces the one of its kind, namespace and name.
+
+        ``arriving``: it is only about to be applied, so it does not prove that its namespace exists. Such an object is
+        not meant to be removed again.
+        """
         kind, key = record.kind, record.key
         objects = self._objects[kind]
-        if key not in objects:
+        if key not in objects and not arriving:
             self._population[key[0]] += 1
         objects[key] = record
         self.generation += 1
@@ -182,6 +186,12 @@ class Cluster:
             del self._population[key[0]]
         if kind == POD or kind in WORKLOADS:
             self._declassify(kind, key)
+
+    def mention(self, namespace: str) -> None:
+        """Says that an object of a kind that is not kept is in this namespace: so the namespace exists."""
+        if namespace and not self._population[namespace]:
+            self.generation += 1
+        self._population[namespace] += 1
 
     def know(self, kind: str, completeness: Completeness) -> None:
         """Says how much of a kind is known from now on."""

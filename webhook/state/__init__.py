@@ -1,1 +1,1 @@
-"""The cluster as it is: read from files, or listed and watched."""
+"""Where the cluster's state comes from: files and folders, or list and watch."""

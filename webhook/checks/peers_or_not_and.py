@@ -1,0 +1,174 @@
+"""Two list items where one was meant: a lone namespaceSelector beside a lone podSelector."""
+
+from collections.abc import Iterator, Sequence
+
+from webhook.check import Check, Context, Example, Finding, Level, count
+from webhook.model.cluster import PodClass
+from webhook.model.objects import NetworkPolicy, NetworkPolicyPeer
+from webhook.model.selectors import Selector, compile_selector
+
+
+def run(ctx: Context) -> Iterator[Finding]:
+    for path, rule in ctx.policy.rules():
+        word = "from" if path.startswith("spec.ingress") else "to"
+        for i in range(len(rule.peers) - 1):
+            yield from _judge(ctx, f"{path}.{word}", i, rule.peers)
+
+
+def _judge(ctx: Context, path: str, first: int, peers: Sequence[NetworkPolicyPeer]) -> Iterator[Finding]:
+    lone = _lone_selectors(peers[first], peers[first + 1])
+    if lone is None:
+        return
+    namespace_selector, pod_selector = lone
+    if pod_selector.empty or _lets_in_somebody(ctx, pod_selector):
+        return
+    namespaces = {n.name for n in ctx.cluster.namespaces_matching(namespace_selector)}
+    meant = _pods(ctx.cluster.select(pod_selector, namespaces)) if namespaces else 0
+    if not meant:
+        return
+    written = _pods([c for name in namespaces for c in ctx.cluster.classes(name)])
+    where = ctx.name_namespaces(namespaces)
+    verb = "lets in" if path.endswith("from") else "leads to"
+    message = (
+        f"two items mean OR: {verb} all {count(written, 'pod')} of {where}, not just the {meant} with {pod_selector}"
+    )
+    # The second of the two items carries the dash too many.
+    yield Finding(
+        f"{path}[{first + 1}]",
+        message,
+        "drop the second dash",
+        value=f"{namespace_selector} or {pod_selector}",
+    )
+
+
+def _lone_selectors(one: NetworkPolicyPeer, other: NetworkPolicyPeer) -> tuple[Selector, Selector] | None:
+    """The namespaceSelector and the podSelector of two peers that have just one of them each."""
+    for namespaced, podded in ((one, other), (other, one)):
+        if (
+            namespaced.namespace_selector is not None
+            and namespaced.pod_selector is None
+            and podded.pod_selector is not None
+            and podded.namespace_selector is None
+        ):
+            return compile_selector(namespaced.namespace_selector), compile_selector(podded.pod_selector)
+    return None
+
+
+def _lets_in_somebody(ctx: Context, pod_selector: Selector) -> bool:
+    """Whether the podSelector alone matches anybody of the own namespace but the one selected pod itself."""
+    found = ctx.cluster.select(pod_selector, {ctx.namespace})
+    if not found:
+        return not ctx.cluster.pods_known and not _known_here(ctx)
+    selected = {id(c) for c in ctx.cluster.select(compile_selector(ctx.policy.spec.pod_selector), {ctx.namespace})}
+    if any(id(c) not in selected for c in found):
+        return True
+    workloads = frozenset().union(*(c.workloads for c in found))
+    return _pods(found) != 1 or len(workloads) != 1
+
+
+def _known_here(ctx: Context) -> bool:
+    """Whether any pod or template of the policy's namespace is known: then the state at hand does cover it."""
+    return bool(ctx.cluster.classes(ctx.namespace))
+
+
+def _pods(classes: Sequence[PodClass]) -> int:
+    return sum(len(c.pods) for c in classes)
+
+
+_CLUSTER = """
+apiVersion: v1
+kind: Namespace
+metadata: {name: restricted}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: default}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: lab9server, namespace: restricted, labels: {app: lab9server}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: sleepybox1, namespace: default, labels: {access: "yes"}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: sleepybox2, namespace: default, labels: {access: noway}}
+"""
+_POLICY = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: mynp, namespace: restricted}
+spec:
+  podSelector: {matchLabels: {app: lab9server}}
+  ingress:
+    - from:
+        - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: default}}
+        - podSelector: {matchLabels: {access: "yes"}}
+"""
+_CLIENT_HERE = """
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: client, namespace: restricted, labels: {access: "yes"}}
+"""
+
+CHECK = Check(
+    id="peers-or-not-and",
+    level=Level.WARNING,
+    summary="two list items mean OR where AND was meant",
+    rationale="`- namespaceSelector` and `- podSelector` as two list items let in every pod of those namespaces, and "
+    "besides these pods of the policy's own namespace. As one item (one dash) they let in those pods of those "
+    "namespaces. When the podSelector alone lets in nobody and both together match running pods, one dash is too many.",
+    remedy="Drop the dash before the second selector, so that both stand in one list item.",
+    run=run,
+    judges=(NetworkPolicy.kind,),
+    bad=(
+        Example(
+            title="every pod of the namespace gets in",
+            cluster=_CLUSTER,
+            object=_POLICY,
+            says="lets in all 2 pods of namespace default, not just the 1 with access=yes; drop the second dash",
+        ),
+        Example(
+            title="the podSelector first",
+            cluster=_CLUSTER,
+            object="""
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: mynp, namespace: restricted}
+spec:
+  podSelector: {}
+  policyTypes: [Egress]
+  egress:
+    - to:
+        - podSelector: {matchLabels: {access: "yes"}}
+        - namespaceSelector: {}
+""",
+            says="leads to all 3 pods",
+        ),
+    ),
+    good=(
+        Example(
+            title="both in one item",
+            cluster=_CLUSTER,
+            object=_POLICY.replace("        - podSelector", "          podSelector"),
+        ),
+        Example(
+            title="the podSelector lets in another pod of the own namespace: OR is meant",
+            cluster=_CLUSTER + _CLIENT_HERE,
+            object=_POLICY,
+        ),
+        Example(
+            title="nothing matches both together",
+            cluster=_CLUSTER,
+            object=_POLICY.replace('access: "yes"', "role: client"),
+        ),
+        Example(
+            title="every pod of the own namespace, and another namespace",
+            cluster=_CLUSTER,
+            object=_POLICY.replace('{matchLabels: {access: "yes"}}', "{}"),
+        ),
+    ),
+)

@@ -1,0 +1,146 @@
+"""A Service whose selector matches no pod and no template."""
+
+from collections.abc import Iterator
+
+from webhook.check import Check, Context, Example, Finding, Level, View
+from webhook.evidence import failing_term, of_another_namespace, of_misspelling
+from webhook.model.objects import POD, WORKLOADS, Service
+from webhook.model.selectors import equality_selector
+
+
+def run(ctx: Context) -> Iterator[Finding]:
+    spec = ctx.service.spec
+    # Without a selector the endpoints are somebody else's; an ExternalName has none (endpointslice_controller.go).
+    if spec.type == "ExternalName" or not spec.selector:
+        return
+    selector = equality_selector(spec.selector)
+    here = {ctx.namespace}
+    if ctx.cluster.select(selector, here):
+        return
+    what = f"selector {selector} matches no pod in namespace {ctx.namespace}"
+    value = str(selector)
+    if near := of_misspelling(ctx, selector, here):
+        yield Finding(f"spec.selector.{near.path}", f"{what}; {near.seen}", near.remedy, value=value)
+        return
+    if elsewhere := of_another_namespace(ctx, selector, here):
+        remedy = "apply it to the namespace of its pods (-n)"
+        yield Finding("spec.selector", f"{what}, {elsewhere.seen}", remedy, value=value)
+        return
+    if isinstance(ctx.old, Service) and ctx.old.spec.selector and ctx.old.spec.type != "ExternalName":
+        was = equality_selector(ctx.old.spec.selector)
+        if ctx.cluster.select(was, here):
+            message = f"{what}; before this update it did ({was})"
+            yield Finding("spec.selector", message, "compare with the labels of the pods", value=value)
+            return
+    if not ctx.cluster.pods_known:
+        ctx.unknown.add("pods: not all are known, so what selects none of the known ones was not judged")
+        return
+    level = Level.WARNING if ctx.sees_whole else Level.NOTE
+    message = f"{what}{failing_term(ctx, selector, here)}: it leads nowhere"
+    yield Finding("spec.selector", message, "compare with the labels of the pods", level, value)
+
+
+_PODS = """
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: api, namespace: shop}
+spec: {template: {metadata: {labels: {app: api, tier: back}}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: batch-1, namespace: jobs, labels: {app: batch}}
+"""
+_SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {{name: api, namespace: shop}}
+spec: {{selector: {{{labels}}}, ports: [{{port: 80}}]}}
+"""
+
+CHECK = Check(
+    id="service-selects-nothing",
+    level=Level.WARNING,
+    summary="a Service's selector matches no pod and no pod template",
+    rationale="A Service sends traffic to the pods that carry every label of its selector. One that matches nothing has "
+    "no endpoints: connections are refused or hang. While a chart is being installed, Services arrive before their "
+    "Deployments: so on CREATE this needs evidence of a mistake.",
+    remedy="Compare the selector with the labels of the pods: kubectl get pods --show-labels.",
+    run=run,
+    judges=(Service.kind,),
+    rests_on=(POD, *WORKLOADS),
+    bad=(
+        Example(
+            title="a misspelt value",
+            cluster=_PODS,
+            object=_SERVICE.format(labels="app: apii"),
+            says="nearest is app=api (1 pod template); write app: api",
+        ),
+        Example(
+            title="one label too many",
+            cluster=_PODS,
+            object=_SERVICE.format(labels="app: api, tier: bakc"),
+            says="write tier: back",
+        ),
+        Example(
+            title="pods of another namespace",
+            cluster=_PODS,
+            object=_SERVICE.format(labels="app: batch"),
+            says="but matches 1 pod in namespace jobs",
+        ),
+        Example(
+            title="an update that loses its pods",
+            cluster=_PODS,
+            old=_SERVICE.format(labels="app: api"),
+            object=_SERVICE.format(labels="app: storefront"),
+            says="before this update it did",
+        ),
+        Example(
+            title="a complete state in which nothing matches",
+            cluster=_PODS,
+            object=_SERVICE.format(labels="app: storefront, tier: back"),
+            view=View.CHECK,
+            says="nothing there has app=storefront: it leads nowhere",
+        ),
+        Example(
+            title="sent before its Deployment: a note, judged again later",
+            cluster=_PODS,
+            object=_SERVICE.format(labels="app: storefront"),
+            level=Level.NOTE,
+        ),
+    ),
+    good=(
+        Example(title="a template matches", cluster=_PODS, object=_SERVICE.format(labels="app: api")),
+        Example(
+            title="without a selector",
+            cluster=_PODS,
+            object="""
+apiVersion: v1
+kind: Service
+metadata: {name: legacy, namespace: shop}
+spec: {ports: [{port: 5432}]}
+""",
+        ),
+        Example(
+            title="a second release of the same chart, sent before its pods",
+            cluster=_PODS.replace("app: api", "app.kubernetes.io/name: api, app.kubernetes.io/instance: blue"),
+            object=_SERVICE.format(labels="app.kubernetes.io/name: api, app.kubernetes.io/instance: blu"),
+            view=View.ADMISSION,
+            partial=True,
+        ),
+        Example(
+            title="the same chart in a second namespace",
+            cluster=_PODS,
+            object="""
+apiVersion: v1
+kind: Service
+metadata: {name: batch, namespace: shop, labels: {app.kubernetes.io/managed-by: Helm}}
+spec: {selector: {app: batch}, ports: [{port: 80}]}
+""",
+            partial=True,
+        ),
+    ),
+)

@@ -1,0 +1,294 @@
+"""From a review to a verdict: every check over one object, precedence, waivers, configuration, what is never denied.
+
+The pipeline is the one judge behind the webhook and the command line. It keeps no state but its configuration and
+waits for nothing; the shell around it decides when to ask again (`Judgement.rests_on`).
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from webhook.check import Check, Context, Disclosure, Finding, Judged, Level, Operation, View
+from webhook.checks import all_checks
+from webhook.config import Config, Mode
+from webhook.model.cluster import Cluster
+from webhook.model.manifest import Manifest, value_at
+from webhook.model.objects import MODE_LABEL, WAIVER_PREFIX, Labels
+from webhook.model.review import Request
+from webhook.verdict import Action, ObjectReference, Ruling, Verdict
+
+EVERYTHING_ELSE: Final = "*"
+_WHOLE_OBJECT: Final = (
+    frozenset({"yaml-duplicate-key", "unknown-field"}),
+    frozenset({"selector-can-never-match"}),
+    frozenset({"selector-matches-nothing"}),
+    frozenset({EVERYTHING_ELSE}),
+)
+_ONE_RULE: Final = (
+    frozenset({"namespace-not-found"}),
+    frozenset({"peers-or-not-and"}),
+    frozenset({"peer-matches-nothing"}),
+)
+"""Who speaks when several could: left silences right for the same object, direction and rule (CHECKS.md)."""
+_OWN_NAMESPACE: Final = (
+    frozenset({"namespace-not-found"}),
+    frozenset({"selector-matches-nothing", "service-selects-nothing"}),
+)
+"""In a namespace that is not there nothing can match."""
+_NEVER_SILENCED: Final = frozenset(
+    {"rules-without-policy-type", "refused-by-api", "waiver-unknown", "cni-does-not-enforce"}
+)
+"""``cni-does-not-enforce`` is about the cluster: mending the policy mends nothing, and it is said on CREATE only."""
+_RULE: Final = re.compile(r"spec\.(?:ingress|egress)\[\d+\]")
+
+
+class Crash(Struct, frozen=True):
+    """A check that raised: it says nothing about this object, and the others still do."""
+
+    check: str
+    error: Exception
+
+
+class Judgement(Struct, frozen=True):
+    """A verdict, and what one must know to trust it.
+
+    Args:
+        verdict: what is answered.
+        crashes: the checks that raised.
+        unknown: the questions that could not be answered.
+        rests_on: the kinds whose absence a warning or denial rests on; empty on anything but CREATE.
+    """
+
+    verdict: Verdict
+    crashes: tuple[Crash, ...] = ()
+    unknown: tuple[str, ...] = ()
+    rests_on: frozenset[str] = frozenset()
+
+
+class _Statement(Struct):
+    """A finding on its way to a ruling."""
+
+    check: Check
+    finding: Finding
+    level: Level
+    also: list[str]
+    silenced: bool = False
+
+    @property
+    def rule(self) -> str:
+        """The rule it is about, as a path; empty when it is about the whole object."""
+        found = _RULE.match(self.finding.path)
+        return found.group() if found else ""
+
+
+class Judge:
+    """Judges objects with a set of checks and a configuration.
+
+    Args:
+        config: what is denied, warned about, or ignored.
+        checks: the checks; all that are shipped by default.
+        on_crash: called with every crash, so that it is counted and logged.
+    """
+
+    def __init__(
+        self,
+        config: Config | None = None,
+        checks: Sequence[Check] | None = None,
+        on_crash: Callable[[Crash], None] = lambda _: None,
+    ) -> None:
+        self.config = config or Config()
+        self.checks = tuple(all_checks() if checks is None else checks)
+        self.check_ids = frozenset(check.id for check in self.checks)
+        self._on_crash = on_crash
+
+    # --- the ways in
+
+    def admit(self, request: Request, cluster: Cluster, *, synced: bool = True) -> Judgement:
+        """Judges an admission request.
+
+        Args:
+            request: the decoded request; kinds that are not judged are allowed.
+            cluster: the state.
+            synced: whether the state has been read at least once: until then nothing is denied.
+        """
+        judged = request.old if request.operation == Operation.DELETE else request.new
+        if judged is None or request.operation == "CONNECT":
+            return Judgement(Verdict())
+        ctx = Context(
+            Operation(request.operation),
+            judged,
+            cluster,
+            old=request.old,
+            view=View.ADMISSION,
+            disclosure=self.config.disclose,
+            check_ids=self.check_ids,
+        )
+        may_deny = (
+            synced
+            and ctx.operation is not Operation.DELETE
+            and not request.deleting
+            and not request.metadata_only
+            and not _terminating(cluster, request.namespace)
+        )
+        reference = _reference(request.kind, request.namespace, request.name)
+        return self._judge(ctx, reference, may_deny=may_deny)
+
+    def check(self, manifest: Manifest, judged: Judged | None, cluster: Cluster) -> Judgement:
+        """Judges one object of a file, as if all files were applied together (CONTRACT.md, ``check``).
+
+        Args:
+            manifest: the object's text.
+            judged: the decoded object; None for kinds that are only looked at as text, and for what cannot be decoded.
+            cluster: the state with all objects of the files in it.
+        """
+        ctx = Context(
+            Operation.CREATE,
+            judged,
+            cluster,
+            view=View.CHECK,
+            disclosure=Disclosure.CLUSTER,
+            manifest=manifest,
+            check_ids=self.check_ids,
+        )
+        name = value_at(manifest.data, ("metadata", "name")) or value_at(manifest.data, ("metadata", "generateName"))
+        namespace = judged.metadata.namespace if judged else value_at(manifest.data, ("metadata", "namespace"))
+        reference = ObjectReference(manifest.api_version, manifest.kind, str(namespace or ""), str(name or ""))
+        return self._judge(ctx, reference, may_deny=True)
+
+    # --- the way through
+
+    def _judge(self, ctx: Context, reference: ObjectReference, *, may_deny: bool) -> Judgement:
+        crashes: list[Crash] = []
+        statements = self._statements(ctx, crashes)
+        _silence(statements)
+        spoken = [s for s in statements if not s.silenced]
+        mode = self._mode(ctx)
+        rulings = [self._rule(ctx, reference, s, mode) for s in spoken]
+        if any(r.action is Action.DENY for r in rulings) and (not may_deny or ctx.operation is Operation.UPDATE):
+            before = self._said_before(ctx) if may_deny else None
+            rulings = [_lowered(r, before) for r in rulings]
+        rulings.sort(key=lambda r: (r.action is not Action.DENY, r.action is Action.IGNORE, -r.level))
+        for crash in crashes:
+            self._on_crash(crash)
+        return Judgement(
+            Verdict(tuple(rulings)),
+            tuple(crashes),
+            tuple(sorted(ctx.unknown)),
+            frozenset(
+                kind
+                for s in spoken
+                if s.level > Level.NOTE and ctx.operation is Operation.CREATE
+                for kind in s.check.rests_on
+            ),
+        )
+
+    def _statements(self, ctx: Context, crashes: list[Crash]) -> list[_Statement]:
+        statements: list[_Statement] = []
+        for check in self.checks:
+            if check.files_only:
+                applies = ctx.manifest is not None and ctx.view is View.CHECK
+            else:
+                applies = ctx.judged is not None and ctx.judged.kind in check.judges
+            if not applies or ctx.operation not in check.operations:
+                continue
+            try:
+                findings = list(check.run(ctx))
+            except Exception as error:  # noqa: BLE001 - whatever a check does wrong, the others still speak
+                crashes.append(Crash(check.id, error))
+                continue
+            for finding in findings:
+                level = self.config.level(check.id, check.level if finding.level is None else finding.level)
+                statements.append(_Statement(check, finding, level, []))
+        return statements
+
+    def _rule(self, ctx: Context, reference: ObjectReference, said: _Statement, mode: Mode) -> Ruling:
+        action = self.config.action(said.check.id, said.level)
+        waived = self._waiver(ctx, said.check.id, action)
+        if waived or mode is Mode.OFF:
+            action = Action.IGNORE
+        elif action is Action.DENY and mode is Mode.WARN:
+            action = Action.WARN
+        return Ruling(said.check.id, said.level, action, reference, said.finding, tuple(said.also), waived)
+
+    def _waiver(self, ctx: Context, check: str, action: Action) -> str:
+        """The reason for which this finding is waived; a denial is waived by its Namespace only."""
+        key = WAIVER_PREFIX + check
+        namespace = ctx.cluster.namespace(ctx.namespace) if ctx.namespace else None
+        holders: list[Labels] = [namespace.annotations] if namespace else []
+        if action is not Action.DENY and ctx.judged is not None:
+            holders.append(ctx.judged.metadata.annotations)
+        return next((reason for h in holders if (reason := str(h.get(key, "")).strip())), "")
+
+    def _mode(self, ctx: Context) -> Mode:
+        namespace = ctx.cluster.namespace(ctx.namespace) if ctx.namespace else None
+        label = namespace.labels.get(MODE_LABEL) if namespace else None
+        return Mode(label) if label in set(Mode) else self.config.mode
+
+    def _said_before(self, ctx: Context) -> frozenset[tuple[str, str]]:
+        """What would be said of the old object today: an update that does not make it worse is not denied."""
+        if ctx.old is None:
+            return frozenset()
+        before = Context(
+            ctx.operation,
+            ctx.old,
+            ctx.cluster,
+            view=ctx.view,
+            disclosure=ctx.disclosure,
+            check_ids=ctx.check_ids,
+        )
+        return frozenset((s.check.id, s.finding.value) for s in self._statements(before, []))
+
+
+def _lowered(ruling: Ruling, said_before: frozenset[tuple[str, str]] | None) -> Ruling:
+    """The ruling without its denial: always when nothing may be denied, else where the old object had it too."""
+    if ruling.action is not Action.DENY:
+        return ruling
+    if said_before is not None and (ruling.check, ruling.finding.value) not in said_before:
+        return ruling
+    return Ruling(ruling.check, ruling.level, Action.WARN, ruling.object, ruling.finding, ruling.also, ruling.waived)
+
+
+def _silence(statements: list[_Statement]) -> None:
+    """Puts what another finding explains into that finding's ``also``."""
+    _silence_along(_OWN_NAMESPACE, statements, lambda cause, _: cause.finding.path == "metadata.namespace")
+    _silence_along(_WHOLE_OBJECT, statements, lambda cause, other: not cause.rule or cause.rule == other.rule)
+    _silence_along(_ONE_RULE, statements, lambda cause, other: bool(cause.rule) and cause.rule == other.rule)
+
+
+def _silence_along(
+    chain: Sequence[frozenset[str]],
+    statements: list[_Statement],
+    explains: Callable[[_Statement, _Statement], bool],
+) -> None:
+    for i, causes in enumerate(chain[:-1]):
+        later = frozenset().union(*chain[i + 1 :])
+        earlier = frozenset().union(*chain[: i + 1])
+        for cause in statements:
+            if cause.silenced or cause.check.id not in causes:
+                continue
+            for other in statements:
+                known = other.check.id in later or (EVERYTHING_ELSE in later and other.check.id not in earlier)
+                if (
+                    known
+                    and not other.silenced
+                    and other.check.id not in _NEVER_SILENCED
+                    and other.finding.path != "metadata.namespace"
+                    and other.level <= cause.level
+                    and explains(cause, other)
+                ):
+                    other.silenced = True
+                    for explained in (other.check.id, *other.also):
+                        if explained not in cause.also:
+                            cause.also.append(explained)
+
+
+def _terminating(cluster: Cluster, namespace: str) -> bool:
+    found = cluster.namespace(namespace) if namespace else None
+    return found is not None and found.terminating
+
+
+def _reference(kind: str, namespace: str, name: str) -> ObjectReference:
+    api_version, _, word = kind.rpartition("/")
+    return ObjectReference(api_version, word, namespace, name)

@@ -1,0 +1,154 @@
+"""Cluster state from files and folders, and the objects of files that are under review."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, BinaryIO, Final
+
+from msgspec import Struct
+
+from webhook.model.cluster import Cluster, Completeness
+from webhook.model.manifest import InputError, Manifest, parse_path
+from webhook.model.objects import KINDS, NAMESPACE, NODE, NetworkPolicy, Record, Service
+from webhook.model.parse import DecodeError, convert
+from webhook.model.review import JUDGED
+from webhook.state.manifests import read_manifests
+
+SNAPSHOT: Final = "netadmit.io/v1/Snapshot"
+"""The header document that `netadmit snapshot` writes first (CONTRACT.md, completeness)."""
+_CLUSTER_SCOPED: Final = frozenset({NAMESPACE, NODE})
+_FORMER: Final = frozenset({"extensions/v1beta1/NetworkPolicy", "networking.k8s.io/v1beta1/NetworkPolicy"})
+
+
+class Reviewed(Struct, frozen=True):
+    """An object of a file that `check` looks at; ``judged`` is None for other kinds and for what cannot be decoded."""
+
+    manifest: Manifest
+    judged: NetworkPolicy | Service | None
+    error: DecodeError | None = None
+
+
+class FileState:
+    """The state that files hold.
+
+    Args:
+        complete: what is not found in the files is not there.
+
+    ``problems`` lists what could not be read; what was, is used all the same.
+    """
+
+    def __init__(self, *, complete: bool = False, cluster: Cluster | None = None) -> None:
+        self.cluster = Cluster() if cluster is None else cluster
+        self.problems: list[InputError] = []
+        self.objects = 0
+        self._complete = complete
+        self._broken: set[str] = set()
+        if complete:
+            self._know(KINDS)
+
+    def load(self, paths: Iterable[str], *, stdin: BinaryIO | None = None) -> None:
+        """Reads state from files, folders and ``-`` (standard input)."""
+        for manifest in self._manifests(paths, stdin):
+            kind = _kind(manifest)
+            if kind == SNAPSHOT:
+                self._header(manifest)
+                continue
+            self.objects += 1
+            try:
+                record = self._record(kind, manifest)
+            except DecodeError as error:
+                self._spoil(kind, manifest, error)
+                continue
+            if record is not None:
+                self.cluster.put(record)
+
+    def review(self, paths: Iterable[str], *, stdin: BinaryIO | None = None) -> list[Reviewed]:
+        """Reads the files that are to be applied: their objects go on top of the state, and are returned in order.
+
+        With no state beside them the files are the state: an object in a namespace then shows that it exists.
+        """
+        arriving = self.objects > 0 or self._complete
+        reviewed: list[Reviewed] = []
+        for manifest in self._manifests(paths, stdin):
+            kind = _kind(manifest)
+            if kind == SNAPSHOT:
+                self._header(manifest)
+                continue
+            error: DecodeError | None = None
+            record: Record | None = None
+            try:
+                record = self._record(kind, manifest)
+            except DecodeError as caught:
+                error = caught
+                if kind not in JUDGED:  # of what is judged, the checks tell better what is wrong
+                    self._spoil(kind, manifest, error)
+            if record is not None:
+                self.cluster.put(record, arriving=arriving)
+            if kind in _FORMER:
+                message = f"{kind} is not judged: no API server serves it since 1.16, write networking.k8s.io/v1"
+                self._report(manifest, message, "apiVersion")
+            judged = record if isinstance(record, NetworkPolicy | Service) else None
+            reviewed.append(Reviewed(manifest, judged, error))
+        return reviewed
+
+    def _manifests(self, paths: Iterable[str], stdin: BinaryIO | None) -> Iterable[Manifest]:
+        for item in read_manifests(paths, stdin=stdin):
+            if isinstance(item, InputError):
+                self.problems.append(item)
+            else:
+                yield item
+
+    def _record(self, kind: str, manifest: Manifest) -> Record | None:
+        """The record of a kind that is kept; of others only the namespace is noted."""
+        metadata = manifest.data.get("metadata")
+        if kind not in KINDS:
+            if isinstance(metadata, Mapping) and isinstance(metadata.get("namespace"), str):
+                self.cluster.mention(metadata["namespace"])
+            return None
+        if not isinstance(metadata, Mapping):
+            raise DecodeError("missing" if metadata is None else "expected a mapping", "metadata")
+        if not metadata.get("name") and not metadata.get("generateName"):
+            raise DecodeError("missing", "metadata.name")
+        return convert(kind, _placed(kind, manifest.data, metadata))
+
+    def _header(self, manifest: Manifest) -> None:
+        kinds = manifest.data.get("kinds")
+        if not isinstance(kinds, list) or not all(isinstance(kind, str) for kind in kinds):
+            self._report(manifest, 'expected a list as ["v1/Pod", …] or ["*"]', "kinds", error=True)
+            return
+        self._know(KINDS if "*" in kinds else (kind for kind in kinds if kind in KINDS))
+
+    def _know(self, kinds: Iterable[str]) -> None:
+        for kind in kinds:
+            if kind not in self._broken:
+                self.cluster.know(kind, Completeness.COMPLETE)
+
+    def _spoil(self, kind: str, manifest: Manifest, error: DecodeError) -> None:
+        """An object that cannot be decoded: said, and from now on not everything of its kind is known."""
+        self._report(manifest, f"{kind}: {error.message}", error.path, error=True)
+        self._broken.add(kind)
+        if self.cluster.completeness(kind) is Completeness.COMPLETE:
+            self.cluster.know(kind, Completeness.PARTIAL)
+
+    def _report(self, manifest: Manifest, message: str, path: str = "", *, error: bool = False) -> None:
+        self.problems.append(
+            InputError(
+                message=message,
+                file=manifest.file,
+                document=manifest.document,
+                position=manifest.locate(parse_path(path)),
+                path=path,
+                notice=not error,
+            )
+        )
+
+
+def _kind(manifest: Manifest) -> str:
+    return f"{manifest.api_version}/{manifest.kind}"
+
+
+def _placed(kind: str, data: Mapping[str, Any], metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The object as the API server would place it: in ``default`` when it names no namespace, with a name."""
+    name = metadata.get("name") or metadata.get("generateName")
+    namespace = "" if kind in _CLUSTER_SCOPED else metadata.get("namespace") or "default"
+    if metadata.get("name") == name and (metadata.get("namespace") or "") == namespace:
+        return data
+    return {**data, "metadata": {**metadata, "name": name, "namespace": namespace}}
