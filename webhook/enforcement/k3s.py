@@ -1,0 +1,71 @@
+"""k3s: enforces from within its own process, so nothing but its nodes tells.
+
+Sources: k3s pkg/nodeconfig/nodeconfig.go (the annotation: flags of command line and configuration file, ``--x=y``
+split into two items), pkg/agent/netpol/netpol.go; agents take the setting from their server and show only ``agent``.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from webhook.enforcement.containers import truth
+from webhook.enforcement.sighting import Sighting, State
+from webhook.model.objects import Node
+
+_NODE_ARGS: Final = "k3s.io/node-args"
+_FLAG: Final = "disable-network-policy"
+
+
+def is_k3s(node: Node) -> bool:
+    return "+k3s" in node.kubelet_version or _NODE_ARGS in node.annotations
+
+
+def judge_k3s(nodes: Sequence[Node]) -> Sighting | None:
+    """What the k3s nodes among these say; None when there is none."""
+    answers: dict[bool | None, Node] = {}
+    for node in nodes:
+        if node.annotations and (annotation := node.annotations.get(_NODE_ARGS)):
+            arguments = _arguments(annotation)
+            if arguments is None or arguments[:1] == ["server"]:
+                answers.setdefault(_disabled(arguments), node)
+    if len(answers) != 1 or None in answers:
+        if not answers and not any(map(is_k3s, nodes)):
+            return None
+        reason = "k3s servers differ in their settings" if answers else "no k3s server node shows its settings"
+        return Sighting(State.UNKNOWN, "k3s", reason, reason)
+    disabled, node = next(iter(answers.items()))
+    if disabled:
+        return Sighting(
+            State.NOT_ENFORCED,
+            "k3s",
+            f"k3s server {node.name} runs with --{_FLAG}",
+            f"k3s runs with --{_FLAG}",
+            "drop that flag",
+        )
+    return Sighting(
+        State.ENFORCED, "k3s", f"k3s server {node.name} runs its network policy controller", "k3s enforces by itself"
+    )
+
+
+def _arguments(annotation: str) -> list[str] | None:
+    try:
+        return msgspec.json.decode(annotation, type=list[str])
+    except msgspec.DecodeError:
+        return None
+
+
+def _disabled(arguments: Sequence[str] | None) -> bool | None:
+    """Whether the server's policy controller is switched off; None when that cannot be told."""
+    disabled: bool | None = False
+    if arguments is None:
+        return None
+    for i, argument in enumerate(arguments):
+        flag, equals, value = argument.lstrip("-").partition("=")
+        if flag != _FLAG or not argument.startswith("-"):
+            continue
+        following = arguments[i + 1] if i + 1 < len(arguments) else "-"
+        if not equals:
+            value = "true" if following.startswith("-") else following
+        disabled = truth(value)
+    return disabled
