@@ -1,0 +1,292 @@
+"""Credentials for the API server: the one module that imports `kubernetes`, and only inside functions.
+
+Its import costs 21 MiB and about a second beside aiohttp (no submodule is lighter: the package's ``__init__`` imports
+them all), so nothing that works on files alone may pay for it.
+
+What `kubernetes` 37.0.2 leaves undone is done here: a ``tokenFile`` of a kubeconfig is read once and never again, an
+exec plugin that fails is logged on the root logger and otherwise ignored, client certificates of a plugin never expire,
+and a token file's line break ends up in the header.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec import Struct
+
+IN_CLUSTER: Final = "in-cluster"
+_log: Final = logging.getLogger("netadmit.kube")
+_REREAD_SECONDS: Final = 60.0
+"""As client-go's token source and kubernetes' in-cluster loader: a bound token is rotated long before it expires."""
+_FORCED_SECONDS: Final = 10.0
+"""The least time between two refreshes that a 401 asked for: thirty watches are refused at once, for one reason."""
+_EXPIRY_MARGIN: Final = timedelta(minutes=5)
+
+
+class CredentialsError(Exception):
+    """No way to the API server: no or a broken kubeconfig, an unknown context, a plugin that failed.
+
+    The message is one line for the person who started the command.
+    """
+
+
+class _Loaded(Struct, frozen=True):
+    """What one reading of the configuration gave."""
+
+    config: Any
+    """`kubernetes.client.Configuration`"""
+    context: str
+    changes: bool
+    """Whether what it was read from is replaced while we run: token files and the old auth providers."""
+    expires: datetime | None = None
+
+
+class Credentials:
+    """How to reach one API server, and as whom; made by `load_credentials`.
+
+    Attributes:
+        server: the base URL, without a slash at the end; it may have a path.
+        context: the kubeconfig's context, or ``in-cluster``: to be printed, so that nobody asks a wrong cluster.
+        server_hostname: the name to expect in the server's certificate where it is not the URL's (tls-server-name).
+        proxy: the HTTP proxy to go through, of the kubeconfig (proxy-url) or of the environment.
+    """
+
+    def __init__(self, load: Callable[[], _Loaded], clock: Callable[[], float] = time.monotonic) -> None:
+        self._load = load
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._loaded = load()
+        self._read_at = clock()
+        self._forced_at = float("-inf")
+        self._tls: tuple[object, ssl.SSLContext] | None = None
+        config = self._loaded.config
+        self.server: str = config.host.rstrip("/")
+        self.context: str = self._loaded.context
+        self.server_hostname: str | None = config.tls_server_name or None
+        self.proxy: str | None = _proxy(config)
+        self.ssl_context()  # says now what is wrong with the certificates
+
+    def ssl_context(self) -> ssl.SSLContext:
+        """The TLS settings: CA, client certificate, insecure-skip-tls-verify.
+
+        Cheap to call for each connection: it is made anew only when one of the files has changed.
+
+        Raises:
+            CredentialsError: a certificate or key cannot be read.
+        """
+        config = self._loaded.config
+        try:
+            made_of = (config.verify_ssl, *map(_fingerprint, (config.ssl_ca_cert, config.cert_file, config.key_file)))
+            if self._tls is not None and self._tls[0] == made_of:
+                return self._tls[1]
+            context = ssl.create_default_context(cafile=config.ssl_ca_cert)
+            if not config.verify_ssl:
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
+            if config.cert_file:
+                # A password, though wrong: without one OpenSSL would ask the terminal, for ever.
+                context.load_cert_chain(config.cert_file, config.key_file, password="")
+        except (OSError, ValueError) as error:  # SSLError is an OSError
+            raise CredentialsError(f"context {self.context}: cannot use its certificates: {_line(error)}") from error
+        self._tls = made_of, context
+        return context
+
+    async def headers(self) -> Mapping[str, str]:
+        """The headers that authenticate a request, fresh: tokens are read again every minute, plugins asked on expiry.
+
+        What cannot be renewed is used on: it mostly still holds, and the server says when it does not.
+        """
+        if self._due():
+            async with self._lock:
+                if self._due():
+                    try:
+                        await self._reload()
+                    except CredentialsError as error:
+                        _log.warning("credentials kept, they could not be renewed: %s", error)
+        return self._headers()
+
+    async def refresh(self) -> None:
+        """Reads everything again, and asks a plugin again: for a caller who was answered 401.
+
+        Many callers at once cost one reading.
+
+        Raises:
+            CredentialsError: they could not be renewed.
+        """
+        async with self._lock:
+            if self._clock() - self._forced_at >= _FORCED_SECONDS:
+                self._forced_at = self._clock()
+                await self._reload()
+
+    def _due(self) -> bool:
+        if self._clock() - self._read_at < _REREAD_SECONDS:
+            return False
+        expires = self._loaded.expires
+        return self._loaded.changes or (expires is not None and expires - _EXPIRY_MARGIN <= datetime.now(UTC))
+
+    async def _reload(self) -> None:
+        self._read_at = self._clock()  # also when it fails: a plugin that fails is not asked at each request
+        # In a thread: a plugin may ask a server, or a person.
+        self._loaded = await asyncio.to_thread(self._load)
+
+    def _headers(self) -> Mapping[str, str]:
+        # Not get_api_key_with_prefix: it calls kubernetes' own refresh, which would run a plugin in the event loop.
+        keys = self._loaded.config.api_key
+        value = keys.get("BearerToken") or keys.get("authorization")
+        return {"Authorization": value.strip()} if value else {}
+
+
+def load_credentials(kubeconfig: str | None = None, context: str | None = None) -> Credentials:
+    """Finds the API server and who we are there. Blocks: it imports `kubernetes`, and may run an exec plugin.
+
+    Args:
+        kubeconfig: the file to read (several with the platform's path separator, as in KUBECONFIG).
+        context: the context in it; the current one by default.
+
+    Without both: KUBECONFIG, then the pod's service account, then ``~/.kube/config``.
+    Source of the order: sigs.k8s.io/controller-runtime pkg/client/config GetConfigWithContext.
+
+    Raises:
+        CredentialsError: nothing of this is there, or it is broken.
+    """
+    named = kubeconfig or os.environ.get("KUBECONFIG")
+    default = str(Path("~/.kube/config").expanduser())
+    if not named and context is None and os.environ.get("KUBERNETES_SERVICE_HOST"):
+        return Credentials(_load_in_cluster)
+    files = named or default
+    if not any(Path(file).expanduser().exists() for file in files.split(os.pathsep) if file):
+        if named:
+            raise CredentialsError(f"kubeconfig {files}: no such file")
+        raise CredentialsError(
+            f"no cluster to ask: not in a pod, KUBECONFIG is not set and there is no {default}; "
+            "name a kubeconfig with --kubeconfig, or files with --cluster"
+        )
+    # The context is settled once: a `kubectl config use-context` elsewhere must not move a running process.
+    settled = _settle_context(files, context)
+    return Credentials(lambda: _load_kubeconfig(files, settled))
+
+
+def _load_in_cluster() -> _Loaded:
+    from kubernetes.client import Configuration  # noqa: PLC0415 - heavy
+    from kubernetes.config import ConfigException, load_incluster_config  # noqa: PLC0415
+
+    config = Configuration()
+    try:
+        load_incluster_config(config)  # type: ignore[no-untyped-call]
+    except (ConfigException, OSError, UnicodeDecodeError) as error:
+        raise CredentialsError(f"in a pod, but its service account cannot be used: {_line(error)}") from error
+    return _Loaded(config, IN_CLUSTER, changes=True)
+
+
+def _merged(files: str) -> Any:
+    """The files as `kubernetes` merges them, with a persister: a provider's refreshed tokens must be written back."""
+    from kubernetes.config import kube_config  # noqa: PLC0415 - heavy
+
+    try:
+        merger = kube_config.KubeConfigMerger(files)  # type: ignore[no-untyped-call]
+    except Exception as error:  # whatever a misshapen file makes it raise
+        raise CredentialsError(f"kubeconfig {files}: {_line(error)}") from error
+    return merger
+
+
+def _settle_context(files: str, context: str | None) -> str:
+    merged = _merged(files).config
+    try:
+        names = [str(entry["name"]) for entry in merged.value["contexts"]]
+        chosen = context or merged.safe_get("current-context")
+    except Exception as error:
+        raise CredentialsError(f"kubeconfig {files}: {_line(error)}") from error
+    if not chosen:
+        raise CredentialsError(f"kubeconfig {files} has no current context; choose one: {', '.join(names) or 'none'}")
+    if chosen not in names:
+        raise CredentialsError(f"kubeconfig {files} has no context {chosen!r}; it has: {', '.join(names) or 'none'}")
+    return str(chosen)
+
+
+def _load_kubeconfig(files: str, context: str) -> _Loaded:
+    from kubernetes.client import Configuration  # noqa: PLC0415 - heavy
+    from kubernetes.config import kube_config  # noqa: PLC0415
+
+    merger = _merged(files)
+    config = Configuration()
+    try:
+        loader = kube_config.KubeConfigLoader(  # type: ignore[no-untyped-call]
+            merger.config, active_context=context, config_base_path=None, config_persister=merger.save_changes
+        )
+        with _root_errors() as said:
+            loader.load_and_set(config)  # type: ignore[no-untyped-call]
+        entry = merger.config["contexts"].get_with_name(context)["context"]
+        users, name = merger.config.safe_get("users"), entry.safe_get("user")
+        user = merger.config["users"].get_with_name(name)["user"].value if users and name else {}
+    except Exception as error:  # whatever a misshapen file makes it raise
+        raise CredentialsError(f"kubeconfig {files}, context {context}: {_line(error)}") from error
+    where = f"kubeconfig {files}, context {context}"
+    if not getattr(loader, "host", ""):
+        raise CredentialsError(f"{where}: its cluster has no server")
+    if "exec" in user and (said or not (config.api_key or config.cert_file)):
+        command = user["exec"].get("command", "")
+        raise CredentialsError(f"{where}: the plugin {command}: {_line(said[0] if said else 'gave no credentials')}")
+    if impersonated := user.get("as"):
+        # kubernetes ignores it, and would act with more rights than the file means to give.
+        raise CredentialsError(f"{where}: impersonation (as: {impersonated}) is not supported")
+    return _Loaded(
+        config,
+        context,
+        changes=bool(user.get("tokenFile") or user.get("auth-provider")),
+        expires=getattr(loader, "expiry", None),
+    )
+
+
+@contextlib.contextmanager
+def _root_errors() -> Iterator[list[str]]:
+    """Collects what this thread logs on the root logger: there, and nowhere else, kubernetes says why a plugin failed.
+
+    A handler is there for the time, because `logging.error` installs one on standard error when there is none.
+    """
+    said: list[str] = []
+    root, thread, handler = logging.getLogger(), threading.get_ident(), logging.NullHandler()
+
+    def collect(record: logging.LogRecord) -> bool:
+        if record.thread != thread or record.levelno < logging.ERROR:
+            return True
+        said.append(record.getMessage())
+        return False
+
+    root.addFilter(collect)
+    root.addHandler(handler)
+    try:
+        yield said
+    finally:
+        root.removeHandler(handler)
+        root.removeFilter(collect)
+
+
+def _proxy(config: Any) -> str | None:
+    from kubernetes.client.rest import should_bypass_proxies  # noqa: PLC0415 - heavy
+
+    if not config.proxy or should_bypass_proxies(config.host, config.no_proxy or ""):
+        return None
+    proxy = str(config.proxy)
+    if not proxy.startswith(("http://", "https://")):
+        raise CredentialsError(f"the proxy {proxy}: only http and https proxies are supported")
+    return proxy
+
+
+def _fingerprint(file: str | None) -> tuple[object, ...]:
+    if not file:
+        return ()
+    status = Path(file).stat()
+    return file, status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _line(error: object) -> str:
+    """An error as one line: YAML's and the plugins' messages have several."""
+    return " ".join(str(error).split()) or type(error).__name__
