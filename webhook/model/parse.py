@@ -109,7 +109,7 @@ class _WirePodSpec(APIStruct, frozen=True):
 
 class _WireSystemPodSpec(APIStruct, frozen=True):
     containers: tuple[_WireSystemContainer, ...] = ()
-    init_containers: tuple[_WireContainer, ...] = ()
+    init_containers: tuple[_WireSystemContainer, ...] = ()
     host_network: bool = False
     node_name: str = ""
 
@@ -144,9 +144,10 @@ def _ports(spec: _WirePodSpec | _WireSystemPodSpec) -> tuple[ContainerPort, ...]
 
 
 def _containers(spec: _WireSystemPodSpec) -> tuple[Container, ...]:
+    """Containers and sidecars: an agent that enforces may run as either."""
     return tuple(
         Container(c.name, c.image, (*c.command, *c.args), {v.name: v.value for v in c.env if v.name in _CNI_VARIABLES})
-        for c in spec.containers
+        for c in (*spec.containers, *(c for c in spec.init_containers if c.restart_policy == "Always"))
     )
 
 
