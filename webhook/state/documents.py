@@ -560,8 +560,9 @@ def places_along(place: Place, path: Iterable[str | int]) -> Place:
 
 
 def _inside(fields: dict[str, Place] | list[Place] | None, part: str | int) -> Place | None:
-    if isinstance(fields, dict):
-        return fields[part] if isinstance(part, str) and part in fields else None
-    if isinstance(fields, list) and isinstance(part, int) and 0 <= part < len(fields):
-        return fields[part]
-    return None
+    found: Place | None = None
+    if isinstance(fields, dict) and isinstance(part, str):
+        found = fields.get(part)
+    elif isinstance(fields, list) and isinstance(part, int) and 0 <= part < len(fields):
+        found = fields[part]
+    return found
