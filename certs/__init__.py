@@ -1,0 +1,1 @@
+"""Certificates for the webhook: issuing and keeping them. Knows nothing of the webhook itself."""

@@ -1,0 +1,77 @@
+"""What the service counts, for Prometheus; labels are bounded: check, kind, operation, decision, never names."""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from webhook.state.watch import KindStatus
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+
+
+class Metrics:
+    """One service's metrics, in a registry of its own, so that tests and the demo can have several.
+
+    Args:
+        status: tells how much of the cluster's state is known; asked whenever the metrics are read.
+    """
+
+    def __init__(self, status: Callable[[], Iterable[KindStatus]]) -> None:
+        self.registry = CollectorRegistry()
+        self.reviews = Counter(
+            "netadmit_admission_reviews",
+            "Admission reviews answered; decision: allowed, warned, denied, or refused when the request cannot be read",
+            ["kind", "operation", "decision"],
+            registry=self.registry,
+        )
+        self.duration = Histogram(
+            "netadmit_admission_review_duration_seconds",
+            "Time from the whole request being read to the answer, waiting for newer state included",
+            buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+            registry=self.registry,
+        )
+        self.findings = Counter(
+            "netadmit_findings", "Findings, and what was done about them", ["check", "action"], registry=self.registry
+        )
+        self.waived = Counter("netadmit_waived", "Findings silenced by a waiver", ["check"], registry=self.registry)
+        self.crashes = Counter(
+            "netadmit_check_crashes",
+            "Checks that raised: the object was judged without them",
+            ["check"],
+            registry=self.registry,
+        )
+        self.registry.register(_StateCollector(status))
+
+    def exposition(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+class _StateCollector(Collector):
+    def __init__(self, status: Callable[[], Iterable[KindStatus]]) -> None:
+        self._status = status
+
+    def collect(self) -> Iterable[Metric]:
+        synced = GaugeMetricFamily(
+            "netadmit_state_synced", "1 once a kind was read, or is known to be unreadable", labels=["kind"]
+        )
+        complete = GaugeMetricFamily(
+            "netadmit_state_complete", "1 while everything of a kind is known", labels=["kind"]
+        )
+        objects = GaugeMetricFamily("netadmit_state_objects", "Objects held", labels=["kind"])
+        age = GaugeMetricFamily(
+            "netadmit_state_age_seconds", "Seconds since the API server last said anything of a kind", labels=["kind"]
+        )
+        restarts = CounterMetricFamily("netadmit_watch_restarts", "Lists and watches that failed", labels=["kind"])
+        for status in self._status():
+            synced.add_metric([status.kind], status.synced)
+            complete.add_metric([status.kind], not status.reason)
+            objects.add_metric([status.kind], status.objects)
+            restarts.add_metric([status.kind], status.restarts)
+            if status.age is not None:
+                age.add_metric([status.kind], status.age)
+        return [synced, complete, objects, age, restarts]

@@ -1,0 +1,279 @@
+"""The HTTPS server: ``/validate`` for the API server; health and metrics on a plain port of their own.
+
+Its limits follow from what kube-apiserver does (facts/admission-contract.md 4, facts/production.md 1 and 5).
+"""
+
+import asyncio
+import json
+import logging
+import re
+import ssl
+import time
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
+
+from aiohttp import web
+
+from webhook.metrics import CONTENT_TYPE, Metrics
+from webhook.model.cluster import Cluster
+from webhook.model.review import JUDGED, Request, ReviewError, decode_review, encode_answer
+from webhook.pipeline import Crash, Judge, Judgement
+from webhook.state.watch import KindStatus
+from webhook.verdict import Action
+
+LARGEST_BODY: Final = 8 << 20
+"""Bytes. An UPDATE carries the object twice: a 2.3 MB policy gave a review of 4.6 MB (facts/production.md 1.3)."""
+KEEP_ALIVE_SECONDS: Final = 3630.0
+"""Go's client keeps idle connections for 90 s and does not send a POST again: the server must not close first."""
+PATIENCE_SECONDS: Final = 0.15
+"""How long a warning that rests on absence waits for newer state (CHECKS.md, conduct 6)."""
+_DEFAULT_TIMEOUT: Final = 10.0
+_MARGIN: Final = 0.2
+"""Seconds before the API server's timeout at which an answer must be on its way."""
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m)")
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0}
+
+_log = logging.getLogger("netadmit")
+_decisions = logging.getLogger("netadmit.decision")
+
+
+class State(Protocol):
+    """The cluster's state as the server needs it: `webhook.state.watch.LiveState`, or files."""
+
+    @property
+    def cluster(self) -> Cluster:
+        """The indexed state; changed only between reviews."""
+
+    @property
+    def synced(self) -> bool:
+        """Whether everything was read once, or is known to be unreadable."""
+
+    def status(self) -> list[KindStatus]:
+        """How much is known, per kind."""
+
+    async def wait_newer(self, since: float, kinds: Iterable[str], timeout: float) -> bool:  # noqa: ASYNC109
+        """Waits for an event or bookmark about one of these kinds that came after ``since``."""
+
+
+class FixedState:
+    """State that never changes: files."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.synced = True
+
+    def status(self) -> list[KindStatus]:
+        return []
+
+    async def wait_newer(self, since: float, kinds: Iterable[str], timeout: float) -> bool:  # noqa: ASYNC109
+        del since, kinds, timeout
+        return False
+
+
+class Service:
+    """Answers admission reviews.
+
+    Args:
+        judge: decides.
+        state: the cluster.
+        clock: seconds; the one that the state compares its events with.
+    """
+
+    def __init__(self, judge: Judge, state: State, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.judge = judge
+        self.state = state
+        self.metrics = Metrics(state.status)
+        self.draining = False
+        self._clock = clock
+        self._crashed: set[str] = set()
+
+    # --- the two applications
+
+    def admission(self) -> web.Application:
+        """What the API server talks to."""
+        app = web.Application(client_max_size=LARGEST_BODY)
+        app.router.add_post("/validate", self.validate)
+        return app
+
+    def operations(self) -> web.Application:
+        """Health, readiness and metrics."""
+        app = web.Application()
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/metrics", self._metrics)
+        return app
+
+    async def validate(self, http: web.Request) -> web.Response:
+        """Answers one AdmissionReview; 400 with the reason when the body is none."""
+        body = await http.read()
+        start = self._clock()
+        try:
+            request = decode_review(body)
+        except ReviewError as error:
+            self.metrics.reviews.labels("", "", "refused").inc()
+            _log.warning("a request was refused: %s", error)
+            return self._respond(web.Response(status=400, text=f"netadmit: {error}\n"))
+        deadline = start + max(parse_timeout(http.query.get("timeout", "")) - _MARGIN, 0.0)
+        judgement = await self._judge(request, start, deadline)
+        self._record(request, judgement, self._clock() - start)
+        return self._respond(web.Response(body=answer(request, judgement), content_type="application/json"))
+
+    def _respond(self, response: web.Response) -> web.Response:
+        if self.draining:  # the client takes its next request elsewhere (facts/production.md 1.5)
+            response.force_close()
+            response.headers["Connection"] = "close"
+        return response
+
+    async def _judge(self, request: Request, start: float, deadline: float) -> Judgement:
+        """Judges, and again while newer state comes in, as long as a warning rests on something not being there."""
+        seen = self._clock()
+        judgement = self.judge.admit(request, self.state.cluster, synced=self.state.synced)
+        until = min(start + PATIENCE_SECONDS, deadline)
+        while judgement.rests_on and (left := until - self._clock()) > 0:
+            if not await self.state.wait_newer(seen, judgement.rests_on, left):
+                break
+            seen = self._clock()
+            judgement = self.judge.admit(request, self.state.cluster, synced=self.state.synced)
+        return judgement
+
+    def _record(self, request: Request, judgement: Judgement, seconds: float) -> None:
+        verdict = judgement.verdict
+        for ruling in verdict.rulings:
+            self.metrics.findings.labels(ruling.check, ruling.action.value).inc()
+            if ruling.waived:
+                self.metrics.waived.labels(ruling.check).inc()
+        for crash in judgement.crashes:
+            self._crash(crash)
+        decision = "denied" if verdict.denied else "warned" if verdict.warnings else "allowed"
+        kind = request.kind if request.kind in JUDGED else "other"
+        self.metrics.reviews.labels(kind, request.operation, decision).inc()
+        self.metrics.duration.observe(seconds)
+        if not _decisions.isEnabledFor(logging.INFO):
+            return
+        _decisions.info(
+            decision,
+            extra={
+                "fields": {
+                    "uid": request.uid,
+                    "operation": request.operation,
+                    "kind": request.kind,
+                    "namespace": request.namespace,
+                    "name": request.name,
+                    "user": request.user,
+                    "dryRun": request.dry_run,
+                    "findings": [
+                        {"check": r.check, "level": str(r.level), "action": r.action.value, "path": r.finding.path}
+                        | ({"waived": r.waived} if r.waived else {})
+                        for r in verdict.rulings
+                    ],
+                    "unknown": judgement.unknown,
+                    "synced": self.state.synced,
+                    "milliseconds": round(seconds * 1000, 3),
+                }
+            },
+        )
+
+    def _crash(self, crash: Crash) -> None:
+        self.metrics.crashes.labels(crash.check).inc()
+        # The whole trace once a check: the same object may come again every few seconds.
+        trace = None if crash.check in self._crashed else crash.error
+        self._crashed.add(crash.check)
+        _log.error("check %s crashed: %r; the object was judged without it", crash.check, crash.error, exc_info=trace)
+
+    # --- operations
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        ready = self.state.synced and not self.draining
+        body = {
+            "ready": ready,
+            "waiting": [s.kind for s in self.state.status() if not s.synced],
+            "unknown": {s.kind: s.reason for s in self.state.status() if s.reason and s.synced},
+        }
+        return web.json_response(body, status=200 if ready else 503, dumps=lambda o: json.dumps(o, indent=1) + "\n")
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(body=self.metrics.exposition(), headers={"Content-Type": CONTENT_TYPE})
+
+
+def answer(request: Request, judgement: Judgement) -> bytes:
+    """The answered AdmissionReview."""
+    verdict = judgement.verdict
+    spoken = [r.check for r in verdict.rulings if r.action is not Action.IGNORE]
+    audit = {"findings": ",".join(dict.fromkeys(spoken))} if spoken else {}
+    if judgement.unknown:
+        audit["unknown"] = "; ".join(judgement.unknown)
+    return encode_answer(request.uid, verdict.denial, verdict.warnings, audit)
+
+
+def parse_timeout(text: str) -> float:
+    """Seconds of a duration as the API server writes it: ``3s``, ``1m30s``, ``500ms``; its default where none is."""
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        return _DEFAULT_TIMEOUT
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+def server_tls(certificate: str, key: str) -> ssl.SSLContext:
+    """The TLS settings to serve with.
+
+    Args:
+        certificate: a PEM file, with its chain.
+        key: a PEM file.
+
+    Raises:
+        OSError: they cannot be read, or do not belong together.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.num_tickets = 0  # the API server never resumes a session; tickets cost a third of the handshake
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+class Listeners:
+    """The open ports of a `Service`.
+
+    Args:
+        service: what answers.
+        tls: for the admission port; None serves plain HTTP (tests).
+    """
+
+    def __init__(self, service: Service, tls: ssl.SSLContext | None) -> None:
+        self.service = service
+        self._tls = tls
+        self._runners: list[web.AppRunner] = []
+
+    async def open(self, bind: str, port: int, metrics_port: int) -> tuple[int, int]:
+        """Listens; port 0 takes any free one. Returns the ports of admission and operations.
+
+        Raises:
+            OSError: a port is taken, or the address is not this machine's.
+        """
+        return (
+            await self._listen(self.service.admission(), bind, port, self._tls),
+            await self._listen(self.service.operations(), bind, metrics_port, None),
+        )
+
+    async def _listen(self, app: web.Application, bind: str, port: int, tls: ssl.SSLContext | None) -> int:
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            handler_cancellation=True,
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
+            shutdown_timeout=10.0,
+        )
+        await runner.setup()
+        self._runners.append(runner)
+        await web.TCPSite(runner, bind, port, ssl_context=tls, backlog=1024).start()
+        return int(runner.addresses[0][1])
+
+    async def close(self, drain_seconds: float = 0.0) -> None:
+        """Closes the ports; before, goes on answering for so many seconds, telling clients to go elsewhere."""
+        self.service.draining = True
+        if drain_seconds:
+            await asyncio.sleep(drain_seconds)
+        for runner in self._runners:
+            await runner.cleanup()
