@@ -6,10 +6,10 @@ Sources: cilium install/kubernetes/cilium/templates/cilium-configmap.yaml, Docum
 cloud.google.com dataplane-v2 ("Network policy is always on").
 """
 
-from webhook.enforcement.containers import Clue, option, switch, title, truth
+from webhook.enforcement.containers import Clue, option, settings_of, switch, title, truth
 from webhook.enforcement.sighting import Family, Sighting, State
 from webhook.model.cluster import Cluster
-from webhook.model.objects import CONFIG_MAP, Workload
+from webhook.model.objects import Workload
 
 CONFIG = "cilium-config"
 
@@ -25,19 +25,19 @@ def _recognises(clue: Clue) -> bool:
 
 
 def _judge(daemon: Workload, cluster: Cluster) -> Sighting:
-    config = cluster.config_map(daemon.namespace, CONFIG)
-    data = config.data if config is not None else {}
+    settings = settings_of(cluster, daemon.namespace, CONFIG)
+    data = settings or {}
 
     def sighting(state: State, clause: str, remedy: str = "") -> Sighting:
-        where = f"{title(daemon)}: " if config is None else f"ConfigMap {daemon.namespace}/{CONFIG}: "
-        return Sighting(state, "Cilium", f"{where}Cilium's {clause}", f"Cilium's {clause}", remedy)
+        where = f"ConfigMap {daemon.namespace}/{CONFIG}" if settings else title(daemon)
+        return Sighting(state, "Cilium", f"{where}: Cilium's {clause}", f"Cilium's {clause}", remedy)
 
     enable = (option(daemon.containers, "enable-policy") or data.get("enable-policy") or "default").strip().lower()
     if enable == "never":
         return sighting(State.NOT_ENFORCED, "enable-policy is never", "set it to default")
     audit = truth(switch(daemon.containers, "policy-audit-mode") or data.get("policy-audit-mode") or "false")
     if audit:
-        return sighting(State.NOT_ENFORCED, "policy-audit-mode is true (logs only)", "set it to false")
+        return sighting(State.NOT_ENFORCED, "policy-audit-mode is true", "set it to false")
     standard = truth(
         switch(daemon.containers, "enable-k8s-networkpolicy") or data.get("enable-k8s-networkpolicy") or "true"
     )
@@ -45,7 +45,7 @@ def _judge(daemon: Workload, cluster: Cluster) -> Sighting:
         return sighting(State.NOT_ENFORCED, "enable-k8s-networkpolicy is false", "set it to true")
     if enable not in {"default", "always"} or audit is None or standard is None:
         return sighting(State.UNKNOWN, "policy settings are not understood")
-    if config is None and not cluster.complete(CONFIG_MAP) and daemon.name != "anetd":
+    if settings is None and daemon.name != "anetd":
         return sighting(State.UNKNOWN, "cilium-config ConfigMap could not be read")
     return sighting(State.ENFORCED, f"enable-policy is {enable}")
 

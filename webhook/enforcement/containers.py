@@ -6,7 +6,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from webhook.model.objects import Container, Workload
+from webhook.model.cluster import Cluster
+from webhook.model.objects import CONFIG_MAP, Container, Labels, Workload
 
 _APP_LABELS: Final = ("k8s-app", "app", "name", "component", "app.kubernetes.io/name")
 """The labels by which CNI manifests name their agent (Calico, Cilium: k8s-app; flannel: app; Weave: name)."""
@@ -104,3 +105,14 @@ def truth(value: str | None) -> bool | None:
 def running(workload: Workload) -> bool:
     """Whether a DaemonSet has a ready pod; one without a status (a file) is taken at its word."""
     return workload.desired != 0 and workload.ready != 0
+
+
+def settings_of(cluster: Cluster, namespace: str, name: str) -> Labels | None:
+    """What an engine's ConfigMap says; empty when it certainly does not exist, None when that is not known.
+
+    The live state reads such ConfigMaps in kube-system only, so elsewhere a missing one proves nothing.
+    """
+    found = cluster.config_map(namespace, name)
+    if found is not None:
+        return found.data
+    return {} if namespace == "kube-system" and cluster.complete(CONFIG_MAP) else None

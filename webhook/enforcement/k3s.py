@@ -41,7 +41,7 @@ def judge_k3s(nodes: Sequence[Node]) -> Sighting | None:
             "k3s",
             f"k3s server {node.name} runs with --{_FLAG}",
             f"k3s runs with --{_FLAG}",
-            "drop that flag",
+            "drop the flag",
         )
     return Sighting(
         State.ENFORCED, "k3s", f"k3s server {node.name} runs its network policy controller", "k3s enforces by itself"

@@ -55,7 +55,7 @@ def _judge_date(daemon: Workload, tag: str) -> Sighting:
         "kindnet",
         f"{title(daemon)} runs kindnetd v{date}, before v{_SHIPPED}",
         f"kindnet v{date} has no policies",
-        "use kind v0.24 or later",
+        "use kind v0.24+",
     )
 
 
@@ -71,7 +71,7 @@ def _judge_switch(daemon: Workload, container: Container) -> Sighting:
         State.NOT_ENFORCED,
         "kindnet",
         f"{title(daemon)} runs kindnetd with --network-policy=false",
-        "kindnetd runs with --network-policy=false",
+        "kindnetd has --network-policy=false",
         "set it to true",
     )
 

@@ -26,7 +26,7 @@ def _judge(daemon: Workload, cluster: Cluster) -> Sighting:
         State.NOT_ENFORCED,
         "kube-router",
         f"{title(daemon)} runs kube-router with --run-firewall=false",
-        "kube-router runs with --run-firewall=false",
+        "kube-router has --run-firewall=false",
         "set it to true",
     )
 

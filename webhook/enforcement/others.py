@@ -11,7 +11,7 @@ from typing import Final
 from webhook.enforcement.containers import Clue, switch, title, truth
 from webhook.enforcement.sighting import Family, Sighting, State
 from webhook.model.cluster import Cluster
-from webhook.model.objects import CONFIG_MAP, DEPLOYMENT, Container, Workload
+from webhook.model.objects import DEPLOYMENT, Container, Workload
 
 TERWAY_CONFIG: Final = "eni-config"
 NETD_CONFIG: Final = "netd-config"
@@ -98,11 +98,9 @@ def _is_netd(clue: Clue) -> bool:
     return clue.container == "netd" and clue.image.name.startswith("netd")
 
 
-def _judge_netd(daemon: Workload, cluster: Cluster) -> Sighting | None:
+def _judge_netd(daemon: Workload, cluster: Cluster) -> Sighting:
     """GKE's netd enforces nothing; its ConfigMap says whether Calico is to. What enforces there is a DaemonSet."""
     config = cluster.config_map(daemon.namespace, NETD_CONFIG)
-    if config is None and cluster.complete(CONFIG_MAP):
-        return None
     calico = truth(config.data.get("enable_calico_network_policy")) if config is not None else None
     if calico is not False:
         reason = "GKE's netd is there; whether network policy is enabled was not found"

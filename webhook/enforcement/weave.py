@@ -36,7 +36,7 @@ def _judge(daemon: Workload, cluster: Cluster) -> Sighting:
         "Weave Net",
         f"{title(daemon)} runs Weave Net without weave-npc",
         "Weave Net runs without weave-npc",
-        "add the weave-npc container",
+        "add that container",
     )
 
 
