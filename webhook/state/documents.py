@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, NoReturn
 import yaml
 from yaml.events import (
     AliasEvent,
+    DocumentEndEvent,
     DocumentStartEvent,
     Event,
     MappingEndEvent,
@@ -38,6 +39,7 @@ _LINE_END = re.compile(r"\r\n|\n|\r")
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _JSON_ESCAPE = re.compile(r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u[dD][89a-fA-F]..|.)", re.DOTALL)
+_ESCAPE = re.compile(r"\\.", re.DOTALL)
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]|[^\s{}\[\],:"]+', re.DOTALL)
 _JSON_SPACE = re.compile(r"[ \t\r\n]*")
 
@@ -176,6 +178,8 @@ def decode_yaml(raw: bytes, text: Text) -> Decoded | None:
         if type(next_event()) is StreamEndEvent:
             return None
         data, repeats = _Builder(next_event).build()
+        if b"\\/" in raw:
+            _check_escapes(raw, text)
     except yaml.YAMLError as error:
         raise _syntax_error(error, raw, text) from None
     except scalars.ScalarError as error:  # pragma: no cover - the builder adds the place
@@ -337,6 +341,17 @@ def _end_of_document(next_event: Callable[[], Event]) -> int | None:
         mark = getattr(error, "problem_mark", None)
         return int(mark.index) if mark else 0
     return None if type(event) is StreamEndEvent else int(event.start_mark.index)  # type: ignore[union-attr] # events of text have marks
+
+
+def _check_escapes(raw: bytes, text: Text) -> None:
+    r"""Libyaml reads `\/` in double quotes (YAML 1.2), yaml.v2 does not."""
+    next_event = _new_parser(raw).get_event
+    while type(event := next_event()) is not DocumentEndEvent:
+        if type(event) is ScalarEvent and event.style == '"':
+            start = event.start_mark.index
+            for found in _ESCAPE.finditer(text.decoded, start, event.end_mark.index):
+                if found[0] == r"\/":
+                    raise DocumentError("not valid YAML: found unknown escape character \\/", found.start())
 
 
 def _syntax_error(error: yaml.YAMLError, raw: bytes, text: Text) -> DocumentError:

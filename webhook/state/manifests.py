@@ -87,6 +87,7 @@ def _read_file(file: str) -> Iterator[Manifest | InputError]:
 def _read_stream(file: str, stream: BinaryIO) -> Iterator[Manifest | InputError]:
     pieces = _split(stream)
     numbers = itertools.count(1)
+    is_json: bool | None = None  # the first document decides, as in YAMLOrJSONDecoder
     while True:
         try:
             piece = next(pieces, None)
@@ -95,7 +96,9 @@ def _read_stream(file: str, stream: BinaryIO) -> Iterator[Manifest | InputError]
             return
         if piece is None:
             return
-        yield from _Chunk(file, piece, numbers).read()
+        in_braces = piece.raw.lstrip()[:1] == b"{"
+        is_json = in_braces if is_json is None else is_json
+        yield from _Chunk(file, piece, numbers).read(is_json=is_json and in_braces)
 
 
 # --- splitting --------------------------------------------------------------------------------------------------------
@@ -112,7 +115,8 @@ class _Piece(NamedTuple):
 def _split(stream: BinaryIO) -> Iterator[_Piece]:
     """Splits as YAMLReader does (apimachinery pkg/util/yaml/decoder.go), by the text alone.
 
-    What stands above the first separator counts as a document only if it is more than comments.
+    A separator with nothing above it stays in its document, as there. What stands above the first separator counts as
+    a document only if it is more than comments.
     """
     lines: list[bytes] = []
     size = 0
@@ -121,20 +125,19 @@ def _split(stream: BinaryIO) -> Iterator[_Piece]:
     separated, at_start = False, True
     for line in _lines(stream):
         if at_start and line.startswith(b"---"):
-            if lines or separated:
-                raw = b"".join(lines)
-                if problem or separated or not _COMMENTS.fullmatch(raw):
-                    yield _Piece(first_line, raw, problem)
-            separated = True
+            raw = b"".join(lines)
+            if problem or (raw and (separated or not _COMMENTS.fullmatch(raw))):
+                yield _Piece(first_line, raw, problem)
             rest = line[3:].strip()
-            lines, size, first_line, problem = [], 0, line_number + 1, ""
+            problem = ""
             if rest and not rest.startswith(b"#"):
-                # The line stays, so that the place shown is the separator's.
-                lines, first_line = [line], line_number
                 problem = f"invalid Yaml document separator: {rest.decode(errors='replace')[:80]}"
+            kept = problem or not lines
+            lines, first_line = ([line], line_number) if kept else ([], line_number + 1)
+            size, separated = 0, True
         elif size + len(line) > _largest:
-            lines = lines[:1]
             problem = problem or f"larger than {_largest >> 20} MiB"
+            lines = lines[:1]
         elif not problem:
             lines.append(line)
             size += len(line)
@@ -169,11 +172,11 @@ class _Chunk:
         self.numbers = numbers
         self.number = 0
 
-    def read(self) -> Iterator[Manifest | InputError]:
+    def read(self, *, is_json: bool) -> Iterator[Manifest | InputError]:
         if self.piece.problem:
             self.number = next(self.numbers)
             yield self._error(self.piece.problem, 0)
-        elif self.piece.raw.lstrip()[:1] == b"{" and _is_utf8(self.piece.raw):
+        elif is_json and _is_utf8(self.piece.raw):
             yield from self._read_json()
         else:
             yield from self._read_yaml()
