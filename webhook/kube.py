@@ -133,9 +133,11 @@ class Credentials:
         return self._loaded.changes or (expires is not None and expires - _EXPIRY_MARGIN <= datetime.now(UTC))
 
     async def _reload(self) -> None:
-        self._read_at = self._clock()  # also when it fails: a plugin that fails is not asked at each request
-        # In a thread: a plugin may ask a server, or a person.
-        self._loaded = await asyncio.to_thread(self._load)
+        try:
+            # In a thread: a plugin may ask a server, or a person.
+            self._loaded = await asyncio.to_thread(self._load)
+        finally:
+            self._read_at = self._clock()  # also when it failed: a plugin that fails is not asked at each request
 
     def _headers(self) -> Mapping[str, str]:
         # Not get_api_key_with_prefix: it calls kubernetes' own refresh, which would run a plugin in the event loop.

@@ -141,9 +141,17 @@ class Timing(Struct, frozen=True):
 class Access(Protocol):
     """How to reach the API server; `webhook.kube.Credentials` is one."""
 
-    server: str
-    server_hostname: str | None
-    proxy: str | None
+    @property
+    def server(self) -> str:
+        """The base URL, without a slash at the end."""
+
+    @property
+    def server_hostname(self) -> str | None:
+        """The name to expect in the server's certificate, where it is not the URL's."""
+
+    @property
+    def proxy(self) -> str | None:
+        """The URL of an HTTP proxy to go through."""
 
     def ssl_context(self) -> ssl.SSLContext:
         """The TLS settings for the next connection."""
