@@ -95,6 +95,10 @@ metadata: {name: monitoring, labels: {team: operations}}
 apiVersion: v1
 kind: Pod
 metadata: {name: prometheus-0, namespace: monitoring, labels: {app: prometheus}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: db-0, namespace: shop, labels: {app: db}}
 """
 _POLICY = """
 apiVersion: networking.k8s.io/v1

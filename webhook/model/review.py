@@ -51,8 +51,8 @@ class _WireRequest(APIStruct, frozen=True):
     namespace: str | None = None
     user_info: _UserInfo | None = None
     dry_run: bool | None = None
-    new: Raw | None = field(default=None, name="object")
-    old: Raw | None = field(default=None, name="oldObject")
+    new: Raw = field(default=Raw(), name="object")
+    old: Raw = field(default=Raw(), name="oldObject")
 
 
 class _WireReview(APIStruct, frozen=True):
@@ -165,8 +165,8 @@ def named(judged: NetworkPolicy | Service, namespace: str, name: str) -> Network
     return msgspec.structs.replace(judged, metadata=metadata)
 
 
-def _object(kind: str, raw: Raw | None, where: str) -> NetworkPolicy | Service | None:
-    if raw is None or bytes(raw) == b"null":
+def _object(kind: str, raw: Raw, where: str) -> NetworkPolicy | Service | None:
+    if bytes(raw) in (b"", b"null"):
         return None
     try:
         record = decode(kind, raw)

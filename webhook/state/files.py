@@ -32,12 +32,16 @@ class FileState:
     Args:
         complete: what is not found in the files is not there.
 
-    ``problems`` lists what could not be read; what was, is used all the same.
+        cluster: a state to put the files on top of, read from a live cluster.
+
+    ``problems`` lists what could not be read; what was, is used all the same. ``unknown`` says what is not known of a
+    live cluster.
     """
 
     def __init__(self, *, complete: bool = False, cluster: Cluster | None = None) -> None:
         self.cluster = Cluster() if cluster is None else cluster
         self.problems: list[InputError] = []
+        self.unknown: tuple[str, ...] = ()
         self.objects = 0
         self._complete = complete
         self._broken: set[str] = set()
@@ -65,7 +69,7 @@ class FileState:
 
         With no state beside them the files are the state: an object in a namespace then shows that it exists.
         """
-        arriving = self.objects > 0 or self._complete
+        arriving = self.objects > 0 or self.cluster.generation > 0
         reviewed: list[Reviewed] = []
         for manifest in self._manifests(paths, stdin):
             kind = _kind(manifest)

@@ -1,0 +1,89 @@
+"""Every example of every check: what stands in the documentation is what the judge says."""
+
+import io
+
+import pytest
+
+from webhook.check import Check, Disclosure, Example, Level, Operation, View
+from webhook.checks import all_checks
+from webhook.config import Config
+from webhook.model.objects import NetworkPolicy, Service
+from webhook.model.review import JUDGED, Request
+from webhook.pipeline import Judge
+from webhook.state.files import FileState, Reviewed
+from webhook.verdict import LONGEST_LINE, Ruling
+
+
+def read(text: str, state: FileState) -> list[Reviewed]:
+    reviewed = state.review(["-"], stdin=io.BytesIO(text.encode()))
+    assert not state.problems, state.problems
+    return reviewed
+
+
+def judged(text: str) -> NetworkPolicy | Service | None:
+    return read(text, FileState())[0].judged if text else None
+
+
+def rulings(example: Example) -> list[Ruling]:
+    """What the whole judge, not the check alone, says of an example."""
+    state = FileState(complete=not example.partial)
+    state.load(["-"], stdin=io.BytesIO(example.cluster.encode()))
+    judge = Judge(Config(disclose=Disclosure.CLUSTER))
+    if example.view is View.CHECK:
+        results = [judge.check(r.manifest, r.judged, state.cluster) for r in read(example.object, state)]
+        crashes = [c for r in results for c in r.crashes]
+        assert not crashes
+        return [ruling for r in results for ruling in r.verdict.rulings]
+    new, old = judged(example.object), judged(example.old)
+    shown = new or old
+    assert shown is not None, "the example is no NetworkPolicy and no Service"
+    operation = Operation.DELETE if new is None else Operation.UPDATE if old else Operation.CREATE
+    request = Request(
+        uid="1",
+        operation=operation,
+        kind=shown.kind,
+        namespace=shown.metadata.namespace,
+        name=shown.metadata.name,
+        new=new,
+        old=old,
+    )
+    judgement = judge.admit(request, state.cluster)
+    assert not judgement.crashes
+    return list(judgement.verdict.rulings)
+
+
+def examples(kind: str) -> list[object]:
+    return [
+        pytest.param(check, example, id=f"{check.id}: {example.title}")
+        for check in all_checks()
+        for example in getattr(check, kind)
+    ]
+
+
+@pytest.mark.parametrize(("check", "example"), examples("bad"))
+def test_speaks_on_the_bad_example(check: Check, example: Example) -> None:
+    said = [r for r in rulings(example) if r.check == check.id]
+    assert said, f"silent; others said {[r.line for r in rulings(example)]}"
+    assert any(example.says in r.finding.line for r in said), [r.finding.line for r in said]
+    assert {r.level for r in said} == {example.level or check.level}
+    for ruling in said:
+        assert len(ruling.line) <= LONGEST_LINE
+        assert "…" not in ruling.line, "an ordinary object's message must fit"
+        assert ruling.line.isprintable()
+
+
+@pytest.mark.parametrize(("check", "example"), examples("good"))
+def test_is_silent_on_the_good_example(check: Check, example: Example) -> None:
+    assert [r.line for r in rulings(example) if r.check == check.id and r.level > Level.NOTE] == []
+
+
+@pytest.mark.parametrize("check", all_checks(), ids=lambda check: check.id)
+def test_every_check_is_whole(check: Check) -> None:
+    assert check.bad
+    assert check.good
+    assert check.files_only or set(check.judges) <= set(JUDGED)
+    assert check.summary[0].islower() or check.summary.startswith("podSelector")
+    assert not check.summary.endswith(".")
+    for text in (check.rationale, check.remedy):
+        assert text.endswith((".", "?"))
+    assert any(e.says for e in check.bad), "one bad example must pin what is said"

@@ -1,0 +1,78 @@
+"""The command `netadmit`: finds the command's module, and turns what goes wrong into one line and exit code 2.
+
+Modules of commands are imported only when their command runs: ``--version`` must not wait for a web server's imports.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Final
+
+from webhook import __version__
+
+COMMANDS: Final = {
+    "demo": "shows what it does on an example cluster; needs nothing",
+    "serve": "the webhook: answers the API server",
+    "review": "answers one AdmissionReview",
+    "check": "judges files as if they were applied together",
+    "checks": "lists the checks, or explains one",
+}
+OK: Final = 0
+DENIED: Final = 1
+UNUSABLE: Final = 2
+_INTERRUPTED: Final = 130
+
+
+class UsageError(Exception):
+    """What the user gave cannot be used; the message says what and why."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `netadmit`; returns the exit code (CONTRACT.md, commands)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = _parser(arguments)
+    args = parser.parse_args(arguments)
+    if not args.command:
+        parser.print_help()
+        return UNUSABLE
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+    except UsageError as error:
+        sys.stderr.write(f"netadmit: {error}\n")
+        return UNUSABLE
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has enough of it; Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    return code
+
+
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="netadmit",
+        description="Says what a NetworkPolicy or a Service really does, when it is applied.",
+        epilog="netadmit COMMAND --help has an example for each command.",
+    )
+    parser.add_argument("--version", action="version", version=f"netadmit {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    wanted = next((a for a in arguments if not a.startswith("-")), None)
+    for name, summary in COMMANDS.items():
+        if name != wanted:
+            commands.add_parser(name, help=summary)
+            continue
+        module = import_module(f"webhook.cli.{name}")
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=module.__doc__,
+            epilog=module.EXAMPLE,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return parser

@@ -1,0 +1,108 @@
+"""The options that say which cluster is meant (CONTRACT.md, commands)."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from webhook.cli import UsageError
+from webhook.model.manifest import InputError
+from webhook.state.files import FileState
+
+if TYPE_CHECKING:
+    from webhook.kube import Credentials
+
+_SYNC_SECONDS: Final = 60.0
+
+
+def add_state_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--cluster``, ``--complete``, ``--live``, ``--kubeconfig`` and ``--context``."""
+    group = parser.add_argument_group("the cluster's state")
+    group.add_argument(
+        "--cluster",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="files or a folder of Kubernetes objects, as `kubectl get -o yaml` writes them; - is standard input; "
+        "may be repeated",
+    )
+    group.add_argument("--complete", action="store_true", help="what is not in these files is not in the cluster")
+    group.add_argument("--live", action="store_true", help="ask the cluster of the current context")
+    group.add_argument("--kubeconfig", metavar="FILE", help="ask the cluster of this kubeconfig")
+    group.add_argument("--context", metavar="NAME", help="ask the cluster of this context")
+
+
+def wants_live(args: argparse.Namespace) -> bool:
+    """Whether a live cluster was asked for.
+
+    Raises:
+        UsageError: files were named as well.
+    """
+    live = bool(args.live or args.kubeconfig or args.context)
+    if live and (args.cluster or args.complete):
+        raise UsageError("state comes from files (--cluster) or from a live cluster (--live …), not from both")
+    return live
+
+
+def load_state(args: argparse.Namespace) -> FileState:
+    """The state that the options name: files, a live cluster read once, or nothing at all.
+
+    Raises:
+        UsageError: the live cluster cannot be read.
+    """
+    if wants_live(args):
+        return _read_live(args)
+    state = FileState(complete=args.complete)
+    state.load(args.cluster, stdin=standard_input())
+    return state
+
+
+def credentials(args: argparse.Namespace) -> "Credentials":
+    """Credentials for the live cluster; says on standard error which one it is.
+
+    Raises:
+        UsageError: there are none.
+    """
+    from webhook.kube import CredentialsError, load_credentials  # noqa: PLC0415 - costs a third of a second
+
+    try:
+        found = load_credentials(args.kubeconfig, args.context)
+    except CredentialsError as error:
+        raise UsageError(str(error)) from None
+    sys.stderr.write(f"netadmit: using the live cluster of context {found.context}\n")
+    return found
+
+
+def _read_live(args: argparse.Namespace) -> FileState:
+    access = credentials(args)
+    return asyncio.run(_read_once(access))
+
+
+async def _read_once(access: "Credentials") -> FileState:
+    from webhook.state.watch import LiveState  # noqa: PLC0415
+
+    live = LiveState(access)
+    task = asyncio.create_task(live.run())
+    try:
+        if not await live.wait_synced(_SYNC_SECONDS):
+            waiting = ", ".join(s.kind for s in live.status() if not s.synced)
+            raise UsageError(f"the cluster of context {access.context} did not answer for {waiting}")
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    state = FileState(cluster=live.cluster)
+    state.unknown = tuple(f"{kind}: {reason}" for kind, reason in live.unknown.items())
+    return state
+
+
+def standard_input() -> BinaryIO:
+    """Standard input as bytes."""
+    return sys.stdin.buffer
+
+
+def report_problems(problems: Sequence[InputError]) -> bool:
+    """Prints what could not be read on standard error; says whether anything was lost by it (notices lose nothing)."""
+    for problem in problems:
+        sys.stderr.write(f"netadmit: {problem}\n")
+    return any(not problem.notice for problem in problems)

@@ -1,0 +1,63 @@
+"""The outcome of judging files, as every output form needs it."""
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from webhook.check import Level
+from webhook.model.manifest import Manifest, Position, parse_path
+from webhook.verdict import Action, Ruling
+
+
+class Result(Struct, frozen=True):
+    """A ruling, with the text that it is about."""
+
+    ruling: Ruling
+    manifest: Manifest
+
+    @property
+    def position(self) -> Position:
+        """Where the offending field stands; the nearest field above it where the text does not have it."""
+        return self.manifest.locate(parse_path(self.ruling.finding.path))
+
+
+class Results(Struct, frozen=True):
+    """Everything that was found.
+
+    Args:
+        objects: how many NetworkPolicies and Services were judged.
+        results: in the order of the files.
+        unknown: kinds and questions that could not be known.
+    """
+
+    objects: int
+    results: tuple[Result, ...]
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def findings(self) -> list[Result]:
+        """What was not waived."""
+        return [r for r in self.results if not r.ruling.waived]
+
+    @property
+    def waived(self) -> list[Result]:
+        return [r for r in self.results if r.ruling.waived]
+
+    def count(self, level: Level) -> int:
+        return sum(r.ruling.level is level for r in self.findings)
+
+    def fails(self, fail_on: Level) -> bool:
+        """Whether something is denied, or is at or above this level."""
+        return fails((r.ruling for r in self.results), fail_on)
+
+
+def fails(rulings: Iterable[Ruling], fail_on: Level) -> bool:
+    """Whether something is denied, or a finding that is not waived is at or above this level."""
+    return any(r.action is Action.DENY or (not r.waived and r.level >= fail_on) for r in rulings)
+
+
+def in_file_order(results: Iterable[Result]) -> Sequence[Result]:
+    """Results by their place in the text; files stay in the order in which they were read."""
+    files: dict[str, int] = {}
+    numbered = [(files.setdefault(r.manifest.file, len(files)), r) for r in results]
+    return [r for _, r in sorted(numbered, key=lambda n: (n[0], n[1].position.line, n[1].position.column))]

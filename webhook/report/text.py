@@ -1,0 +1,90 @@
+"""What a person reads: the finding, the line of YAML with a caret under it, what to write instead, a summary."""
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import Final, TextIO
+
+from webhook.check import Level, count
+from webhook.report.results import Result, Results, in_file_order
+from webhook.verdict import Action, clean
+
+_COLOURS: Final = {Level.ERROR: "1;31", Level.WARNING: "1;33", Level.NOTE: "1;36"}
+
+
+class Paint:
+    """Colours text on a terminal that wants colours, and leaves it alone elsewhere.
+
+    Source: no-color.org; FORCE_COLOR as GitHub Actions and others set it.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        if os.environ.get("NO_COLOR"):
+            self.on = False
+        else:
+            self.on = bool(os.environ.get("FORCE_COLOR")) or (stream.isatty() and os.environ.get("TERM") != "dumb")
+
+    def __call__(self, code: str, text: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self.on and text else text
+
+
+def lines(results: Results, *, notes: bool = False) -> Iterator[str]:
+    """The report, line by line.
+
+    Args:
+        results: what was found.
+        notes: show notes as well; else they are only counted.
+    """
+    paint = Paint(sys.stdout)
+    for result in in_file_order(results.findings):
+        if result.ruling.level > Level.NOTE or notes:
+            yield from _finding(result, paint)
+            yield ""
+    yield _summary(results, paint, notes=notes)
+
+
+def _finding(result: Result, paint: Paint) -> Iterator[str]:
+    ruling, position = result.ruling, result.position
+    colour = _COLOURS[ruling.level]
+    where = f"{result.manifest.file}:{position.line}:{position.column}"
+    denied = " (denied)" if ruling.action is Action.DENY and ruling.level < Level.ERROR else ""
+    head = paint(colour, f"{ruling.level}[{ruling.check}]") + denied
+    yield f"{paint('1', where)}: {head} {ruling.object}"
+    yield f"  {clean(ruling.finding.message)}"
+    text = result.manifest.line_text(position.line)
+    if text.strip():
+        number = str(position.line)
+        margin = " " * len(number)
+        yield paint("34", f" {margin} |")
+        yield paint("34", f" {number} | ") + clean(text)
+        length = max(len(_word(text[position.column - 1 :])), 1)
+        yield paint("34", f" {margin} | ") + " " * (position.column - 1) + paint(colour, "^" * length)
+    if ruling.finding.remedy:
+        yield paint("34", "   = ") + paint("1;32", "help") + f": {clean(ruling.finding.remedy)}"
+    if ruling.also:
+        yield paint("34", "   = ") + f"also: {', '.join(ruling.also)}"
+
+
+def _word(text: str) -> str:
+    """What the caret underlines: the key, or the scalar."""
+    text = text.removeprefix("- ").rstrip()
+    key = text.partition(":")[0]
+    return key if key and not key.startswith(("{", "[")) else text[:1]
+
+
+def _summary(results: Results, paint: Paint, *, notes: bool) -> str:
+    judged = count(results.objects, "object")
+    parts = [
+        paint(_COLOURS[level], count(number, str(level))) if level > Level.NOTE else count(number, str(level))
+        for level in sorted(Level, reverse=True)
+        if (number := results.count(level))
+    ]
+    if results.count(Level.NOTE) and not notes:
+        parts[-1] += " (--notes shows them)" if results.count(Level.NOTE) > 1 else " (--notes shows it)"
+    if results.waived:
+        parts.append(f"{len(results.waived)} waived")
+    found = ", ".join(parts) if parts else paint("1;32", "nothing to say")
+    text = f"{judged}: {found}"
+    for question in results.unknown:
+        text += "\n" + paint("2", f"not known: {question}")
+    return text
