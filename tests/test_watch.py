@@ -294,6 +294,20 @@ async def test_a_page_that_expired_starts_the_list_again(api: API) -> None:
         assert run.names == ["b"]
 
 
+async def test_a_long_list_in_pages_and_in_a_stream_with_bookmarks_within(api: API) -> None:
+    many = [namespace(f"n{i}", i) for i in range(250)]
+    api.will(
+        stream(
+            *map(added, many), bookmark(250), added(namespace("last", 251)), bookmark(252, end=True), error(410, "")
+        ),
+        refuse(422),
+        page(300, *many),
+    )
+    async with running(api) as run:
+        assert len(run.names) == 251
+        await eventually(lambda: len(run.names) == 250)
+
+
 async def test_a_list_in_gzip(api: API) -> None:
     async def packed(request: web.Request) -> web.StreamResponse:
         body = json.dumps({"metadata": {"resourceVersion": "4"}, "items": [namespace("a", 1)]}).encode()
@@ -486,6 +500,29 @@ async def test_pauses_grow_to_a_cap_are_jittered_and_start_over(api: API, caplog
         assert longest / 2 <= pause <= longest
     assert len({round(p / q, 3) for p, q in zip(pauses, [1, 2, 4, 8, 16, 30, 30, 30, 1], strict=True)}) > 1
     assert caplog.messages == ["watch v1/Namespace: failure 3: 500: boom"]
+
+
+async def test_a_watch_that_was_healthy_starts_the_pauses_over(api: API) -> None:
+    passed = asyncio.Event()
+    api.will(
+        *[refuse(500)] * 5,
+        stream(bookmark(5, end=True), passed.wait, then="cut"),
+        stream(added(namespace("a", 6))),
+    )
+    async with running(api) as run:
+        run.clock.now += 1800
+        passed.set()
+        await eventually(lambda: run.names == ["a"])
+        assert run.clock.pauses[4] > 1
+        assert run.clock.pauses[5] <= 1
+
+
+async def test_an_outage_is_said_once_not_by_each_watch(api: API, caplog: pytest.LogCaptureFixture) -> None:
+    for resource in (NAMESPACES, PODS, POLICIES):
+        api.will(*[refuse(503, "no leader")] * 4, stream(bookmark(5, end=True)), path=resource.path)
+    caplog.set_level(logging.INFO, "netadmit.state")
+    async with running(api, NAMESPACES, PODS, POLICIES):
+        assert len(caplog.messages) == 1
 
 
 @pytest.mark.parametrize("code", [429, 503])

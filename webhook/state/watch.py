@@ -288,6 +288,8 @@ _FAILURES: Final = (
 class _Reflector:
     """Keeps the objects of one resource in the cluster as they are in the API server."""
 
+    _streams_lists = True
+
     def __init__(self, state: "LiveState", resource: Resource) -> None:
         self.resource = resource
         self.synced = False
@@ -303,7 +305,6 @@ class _Reflector:
         self._state = state
         self._version = ""
         """Where the watch goes on; empty: list first."""
-        self._streams_lists = True
         self._failures = 0
         self._denials = 0
         self._connected_at = 0.0
