@@ -15,7 +15,6 @@ from webhook.state.manifests import read_manifests
 SNAPSHOT: Final = "netadmit.io/v1/Snapshot"
 """The header document that `netadmit snapshot` writes first (CONTRACT.md, completeness)."""
 _CLUSTER_SCOPED: Final = frozenset({NAMESPACE, NODE})
-_FORMER: Final = frozenset({"extensions/v1beta1/NetworkPolicy", "networking.k8s.io/v1beta1/NetworkPolicy"})
 
 
 class Reviewed(Struct, frozen=True):
@@ -86,9 +85,6 @@ class FileState:
                     self._spoil(kind, manifest, error)
             if record is not None:
                 self.cluster.put(record, arriving=arriving)
-            if kind in _FORMER:
-                message = f"{kind} is not judged: no API server serves it since 1.16, write networking.k8s.io/v1"
-                self._report(manifest, message, "apiVersion")
             judged = record if isinstance(record, NetworkPolicy | Service) else None
             reviewed.append(Reviewed(manifest, judged, error))
         return reviewed
@@ -116,7 +112,7 @@ class FileState:
     def _header(self, manifest: Manifest) -> None:
         kinds = manifest.data.get("kinds")
         if not isinstance(kinds, list) or not all(isinstance(kind, str) for kind in kinds):
-            self._report(manifest, 'expected a list as ["v1/Pod", …] or ["*"]', "kinds", error=True)
+            self._report(manifest, 'expected a list as ["v1/Pod", …] or ["*"]', "kinds")
             return
         self._know(KINDS if "*" in kinds else (kind for kind in kinds if kind in KINDS))
 
@@ -127,12 +123,12 @@ class FileState:
 
     def _spoil(self, kind: str, manifest: Manifest, error: DecodeError) -> None:
         """An object that cannot be decoded: said, and from now on not everything of its kind is known."""
-        self._report(manifest, f"{kind}: {error.message}", error.path, error=True)
+        self._report(manifest, f"{kind}: {error.message}", error.path)
         self._broken.add(kind)
         if self.cluster.completeness(kind) is Completeness.COMPLETE:
             self.cluster.know(kind, Completeness.PARTIAL)
 
-    def _report(self, manifest: Manifest, message: str, path: str = "", *, error: bool = False) -> None:
+    def _report(self, manifest: Manifest, message: str, path: str) -> None:
         self.problems.append(
             InputError(
                 message=message,
@@ -140,7 +136,6 @@ class FileState:
                 document=manifest.document,
                 position=manifest.locate(parse_path(path)),
                 path=path,
-                notice=not error,
             )
         )
 
