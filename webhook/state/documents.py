@@ -178,6 +178,7 @@ def decode_yaml(raw: bytes, text: Text) -> Decoded | None:
         if type(next_event()) is StreamEndEvent:
             return None
         data, repeats = _Builder(next_event).build()
+        next_event()  # the end of the document
         if b"\\/" in raw:
             _check_escapes(raw, text)
     except yaml.YAMLError as error:
@@ -334,7 +335,6 @@ def _refuse(message: str) -> NoReturn:
 
 def _end_of_document(next_event: Callable[[], Event]) -> int | None:
     """Decoding takes the first document of what stands between two `---`; kubectl never looks further."""
-    next_event()  # the end of the document
     try:
         event = next_event()
     except yaml.YAMLError as error:
