@@ -5,9 +5,9 @@ by their own names; the switches and ConfigMaps that turn an engine off; k3s' no
 every DaemonSet and Node is known and nothing among them may be an enforcer; a doubt makes it unknown.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import Final, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from msgspec import Struct
@@ -26,9 +26,12 @@ from webhook.enforcement.sighting import Family, Sighting, State
 from webhook.enforcement.suspicion import is_harmless, sounds_like_an_enforcer, sounds_like_one, stray_agent
 from webhook.enforcement.weave import WEAVE
 from webhook.model.cluster import Cluster
-from webhook.model.objects import DAEMON_SET, DEPLOYMENT, NODE, Workload
+from webhook.model.objects import DAEMON_SET, DEPLOYMENT, NODE, Node, Workload
 
 __all__ = ["CONFIG_MAPS", "FAMILIES", "UNKNOWN", "Enforcement", "State", "enforcement_of"]
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
 FAMILIES: Final = (
     CALICO,
@@ -74,8 +77,6 @@ class Enforcement(Struct, frozen=True):
 
 UNKNOWN: Final = Enforcement(State.UNKNOWN)
 
-_answers: Final[WeakKeyDictionary[Cluster, tuple[int, Enforcement]]] = WeakKeyDictionary()
-
 
 def enforcement_of(cluster: Cluster) -> Enforcement:
     """Says which engine enforces NetworkPolicies in this cluster.
@@ -86,26 +87,23 @@ def enforcement_of(cluster: Cluster) -> Enforcement:
         cluster: the state. Its DaemonSets, Nodes, Deployments and ConfigMaps are looked at; the answer is kept until
             the state changes.
     """
-    known = _answers.get(cluster)
-    if known is not None and known[0] == cluster.generation:
-        return known[1]
-    answer = _judge(cluster)
-    _answers[cluster] = (cluster.generation, answer)
-    return answer
+    memory = _memories.get(cluster)
+    if memory is None:
+        memory = _memories[cluster] = _Memory()
+    if memory.generation != cluster.generation:
+        memory.answer = _judge(cluster, memory)
+        memory.generation = cluster.generation
+    return memory.answer
 
 
-def _judge(cluster: Cluster) -> Enforcement:
-    daemons = [(workload, _traits_of(workload)) for workload in cluster.workloads(DAEMON_SET)]
-    by_family = sorted(
-        ((family, daemon) for daemon, traits in daemons for family in _families(traits)),
-        key=lambda pair: FAMILIES.index(pair[0]),
-    )
+def _judge(cluster: Cluster, memory: "_Memory") -> Enforcement:
+    daemons = memory.daemons.of(cluster.workloads(DAEMON_SET))
+    recognised = [(family, daemon.workload) for daemon in daemons for family in daemon.families]
+    recognised.sort(key=lambda pair: FAMILIES.index(pair[0]))
     sightings: list[Sighting] = []
     idle: list[Sighting] = []
-    for family, daemon in by_family:
+    for family, daemon in recognised:
         sighting = family.judge(daemon, cluster)
-        if sighting is None:
-            continue
         if running(daemon):
             sightings.append(sighting)
         elif sighting.state is State.NOT_ENFORCED:
@@ -114,15 +112,15 @@ def _judge(cluster: Cluster) -> Enforcement:
         else:
             sightings.append(_not_ready(sighting, daemon))
     if not any(s.state is State.ENFORCED for s in sightings):
-        nodes = list(cluster.nodes)
-        sightings += filter(None, (judge(nodes) for judge in NODE_JUDGES))
+        sightings += memory.nodes.of(cluster.nodes)
     if enforcing := [s for s in sightings if s.state is State.ENFORCED]:
         return _answer(enforcing + [s for s in sightings if s.state is not State.ENFORCED])
     if doubtful := [s for s in sightings if s.state is State.UNKNOWN]:
         return _answer(doubtful + [s for s in sightings if s.state is not State.UNKNOWN])
     if not sightings:
         return _answer(idle) if idle else _nothing_found(cluster, len(daemons))
-    if doubt := next(_doubts(cluster, daemons, {family.name for family, _ in by_family}), None):
+    deployments = memory.deployments.of(cluster.workloads(DEPLOYMENT))
+    if doubt := next(_doubts(cluster, [*daemons, *deployments], {family for family, _ in recognised}), None):
         return _answer([doubt, *sightings])
     return _answer(sightings)
 
@@ -158,20 +156,16 @@ def _unread(cluster: Cluster) -> str:
 # --- what keeps "not enforced" from being said
 
 
-def _doubts(cluster: Cluster, daemons: list[tuple[Workload, "_Traits"]], families: set[str]) -> Iterator[Sighting]:
-    """Every reason for which something else may enforce after all, the plainest first."""
+def _doubts(cluster: Cluster, agents: Sequence["_Agent"], judged: Collection[Family]) -> Iterator[Sighting]:
+    """Every reason for which something else may enforce after all, the plainest first.
+
+    Deployments count too: a few engines decide in one, and an operator is there before its agents.
+    """
     if unread := _unread(cluster):
         yield Sighting(State.UNKNOWN, "", unread, unread)
-    for daemon, traits in daemons:
-        if _may_enforce(daemon, traits):
-            yield _unrecognised(daemon)
-    # A few engines decide in a Deployment, and an operator's comes before its agents.
-    for deployment in cluster.workloads(DEPLOYMENT):
-        if deployment.host_network:
-            traits = _traits_of(deployment)
-            foreign = any(family.name not in families for family in _families(traits))
-            if foreign or _may_enforce(deployment, traits):
-                yield _unrecognised(deployment)
+    for agent in agents:
+        if agent.may_enforce or any(family not in judged for family in agent.families):
+            yield _unrecognised(agent.workload)
     if stray := stray_agent(cluster):
         reason = "pods labelled as a policy agent run outside any DaemonSet"
         yield Sighting(State.UNKNOWN, "", f"{stray} is labelled as a policy agent", reason)
@@ -192,7 +186,12 @@ class _Trait(Struct, frozen=True):
     harmless: bool = False
 
 
-_Traits: TypeAlias = tuple[_Trait, ...]
+class _Agent(Struct, frozen=True):
+    """What a workload is: of which families, or a possible enforcer that none of them knows."""
+
+    workload: Workload
+    families: tuple[Family, ...]
+    may_enforce: bool
 
 
 @lru_cache(maxsize=4096)
@@ -203,19 +202,69 @@ def _trait(container: str, image: str, program: str, app: str) -> _Trait:
     return _Trait(families, not families and not harmless and sounds_like_an_enforcer(clue), harmless)
 
 
-def _traits_of(workload: Workload) -> _Traits:
+def _agent(workload: Workload) -> _Agent:
     app = app_of(workload)
-    return tuple(_trait(c.name, c.image, program_of(c), app) for c in workload.containers)
+    traits = [_trait(c.name, c.image, program_of(c), app) for c in workload.containers]
+    families = tuple(dict.fromkeys(family for trait in traits for family in trait.families))
+    return _Agent(workload, families, _may_enforce(workload, traits))
 
 
-def _families(traits: _Traits) -> Collection[Family]:
-    return dict.fromkeys(family for trait in traits for family in trait.families)
-
-
-def _may_enforce(workload: Workload, traits: _Traits) -> bool:
+def _may_enforce(workload: Workload, traits: Sequence[_Trait]) -> bool:
     """Whether a workload, or a container that no family knows in one that a family knows, may be an enforcer."""
     if any(trait.suspicious for trait in traits):
         return workload.host_network or any(trait.families for trait in traits)
     if not workload.host_network or any(trait.families or trait.harmless for trait in traits):
         return False
     return sounds_like_one(workload.name)
+
+
+# --- what is kept from one answer to the next
+
+
+class _Kept(Generic[_T, _R]):
+    """What was derived from a kind's records, kept while they are the same: comparing them is the cheap part.
+
+    A cluster's pods and policies change with every other review, its DaemonSets and Nodes hardly ever.
+    """
+
+    __slots__ = ("_derive", "_records", "_result")
+
+    def __init__(self, derive: Callable[[Sequence[_T]], _R]) -> None:
+        self._derive = derive
+        self._records: list[_T] = []
+        self._result = derive(())
+
+    def of(self, records: Iterable[_T]) -> _R:
+        current = list(records)
+        if current != self._records:
+            self._result = self._derive(current)
+            self._records = current
+        return self._result
+
+
+class _Memory:
+    """What was found out about one cluster."""
+
+    __slots__ = ("answer", "daemons", "deployments", "generation", "nodes")
+
+    def __init__(self) -> None:
+        self.generation = -1
+        self.answer = UNKNOWN
+        self.daemons = _Kept(_agents)
+        self.deployments = _Kept(_host_network_agents)
+        self.nodes = _Kept(_judge_nodes)
+
+
+def _agents(workloads: Sequence[Workload]) -> Sequence[_Agent]:
+    return [_agent(workload) for workload in workloads]
+
+
+def _host_network_agents(workloads: Sequence[Workload]) -> Sequence[_Agent]:
+    return _agents([workload for workload in workloads if workload.host_network])
+
+
+def _judge_nodes(nodes: Sequence[Node]) -> Sequence[Sighting]:
+    return [sighting for judge in NODE_JUDGES if (sighting := judge(nodes)) is not None]
+
+
+_memories: Final[WeakKeyDictionary[Cluster, _Memory]] = WeakKeyDictionary()

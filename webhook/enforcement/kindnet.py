@@ -25,16 +25,11 @@ def _recognises(clue: Clue) -> bool:
     return _is_kindnet(clue.container, clue.image)
 
 
-def _judge(daemon: Workload, cluster: Cluster) -> Sighting | None:
+def _judge(daemon: Workload, cluster: Cluster) -> Sighting:
     del cluster
-    for container in daemon.containers:
-        image = parse_image(container.image)
-        if not _is_kindnet(container.name, image):
-            continue
-        if "aojea" in image.path:
-            return _judge_switch(daemon, container)
-        return _judge_date(daemon, image.tag)
-    return None
+    agent = next(c for c in daemon.containers if _is_kindnet(c.name, parse_image(c.image)))
+    image = parse_image(agent.image)
+    return _judge_switch(daemon, agent) if "aojea" in image.path else _judge_date(daemon, image.tag)
 
 
 def _judge_date(daemon: Workload, tag: str) -> Sighting:

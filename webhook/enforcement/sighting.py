@@ -43,9 +43,9 @@ class Family(Struct, frozen=True):
     Args:
         name: the family, for lists.
         recognises: whether a container is the family's, told by what it runs.
-        judge: what a DaemonSet with such a container says; None when it decides nothing.
+        judge: what a DaemonSet with such a container says.
     """
 
     name: str
     recognises: Callable[[Clue], bool]
-    judge: Callable[[Workload, Cluster], Sighting | None]
+    judge: Callable[[Workload, Cluster], Sighting]
