@@ -376,6 +376,7 @@ def test_what_may_enforce_makes_it_unknown(suspect: Record) -> None:
         daemon("kube-vip-ds", Container("kube-vip", "ghcr.io/kube-vip/kube-vip:v1.0.1")),
         daemon("whereabouts", Container("whereabouts", "ghcr.io/k8snetworkplumbingwg/whereabouts:v0.9.2")),
         daemon("cni-metrics-helper", Container("cni-metrics-helper", "corp/cni-metrics-helper:v1"), kind=DEPLOYMENT),
+        daemon("gatekeeper", Container("manager", "openpolicyagent/gatekeeper:v3.20.1"), kind=DEPLOYMENT),
         daemon("ebs-csi-node", Container("ebs-plugin", "public.ecr.aws/ebs-csi-driver/aws-ebs-csi-driver:v1.50.0")),
         Pod("kube-system", "kube-flannel-ds-x", {"app": "flannel"}, owner=("DaemonSet", "kube-flannel-ds")),
         Pod("kube-system", "calico-node-x", {"k8s-app": "calico-node"}, owner=("DaemonSet", "calico-node")),

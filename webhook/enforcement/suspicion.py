@@ -15,7 +15,7 @@ _WORDS: Final = (
 """Parts of the names of network policy agents and CNIs, and of vendors whose engines are not known here (facts 1.1)."""
 _HARMLESS: Final = (
     *("multus", "cni-plugin", "install-cni", "flannel-cni", "cni-metrics", "sriov", "istio", "linkerd", "kuma"),
-    *("ovs-cni", "macvtap-cni", "cni-dhcp", "whereabouts", "csi", "kube-proxy", "node-exporter", "azure-cns"),
+    *("ovs-cni", "macvtap-cni", "cni-dhcp", "whereabouts", "csi", "kube-proxy", "azure-cns", "gatekeeper"),
     *("cilium-envoy", "cilium/startup-script", "cilium-operator", "cilium/operator"),
 )
 """Parts of images whose names sound like an enforcer's and which enforce no NetworkPolicy of a pod's first network."""
