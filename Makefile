@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint format lock cluster clean
+.PHONY: help demo test lint format bench docs lock cluster clean
 
 help: ## this text
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,12 @@ lint: $(READY) ## ruff, mypy, and who may import whom
 format: $(READY) ## formats the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+bench: $(READY) ## reviews per second, latency and memory, against the same server saying yes to everything
+	@$(BIN)/python -m bench
+
+docs: $(READY) ## makes docs/checks.md from the checks
+	@$(BIN)/netadmit checks -o markdown > docs/checks.md
 
 cluster: $(READY) ## a real local control plane to try things out with (built once, 15 minutes)
 	@$(BIN)/python tests/cluster/control_plane.py

@@ -11,6 +11,7 @@ from webhook.checks import all_checks
 from webhook.cli import OK, UsageError
 from webhook.config import Config
 from webhook.model.selectors import nearest
+from webhook.report.markdown import reference
 from webhook.report.text import Paint
 
 EXAMPLE = """examples:
@@ -21,7 +22,7 @@ EXAMPLE = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", nargs="?", metavar="ID", help="the check to explain")
-    parser.add_argument("-o", "--output", choices=("text", "json"), default="text")
+    parser.add_argument("-o", "--output", choices=("text", "json", "markdown"), default="text")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,7 +36,11 @@ def run(args: argparse.Namespace) -> int:
         document = described[0] if args.id else described
         sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(document)) + b"\n")
         return OK
-    for line in explain(chosen[0]) if args.id else _table(chosen):
+    if args.output == "markdown":
+        lines = reference(chosen)
+    else:
+        lines = explain(chosen[0]) if args.id else _table(chosen)
+    for line in lines:
         print(line)
     return OK
 
@@ -49,9 +54,14 @@ def _describe(check: Check) -> dict[str, object]:
         "summary": check.summary,
         "rationale": check.rationale,
         "remedy": check.remedy,
-        "bad": [msgspec.to_builtins({"title": e.title, "object": e.object.strip()}) for e in check.bad],
-        "good": [msgspec.to_builtins({"title": e.title, "object": e.object.strip()}) for e in check.good],
+        "bad": [_example(e) for e in check.bad],
+        "good": [_example(e) for e in check.good],
     }
+
+
+def _example(example: Example) -> dict[str, str]:
+    texts = {"cluster": example.cluster, "old": example.old, "object": example.object}
+    return {"title": example.title, **{name: text.strip() for name, text in texts.items() if text.strip()}}
 
 
 def _table(checks: list[Check]) -> Iterator[str]:
