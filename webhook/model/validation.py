@@ -117,7 +117,7 @@ def _size(text: str) -> int:
 
 def _dns_label(value: str) -> Iterator[str]:
     if _size(value) > 63:
-        yield "must be no more than 63 bytes"
+        yield "must be no more than 63 characters"
     if not re.fullmatch(_DNS_LABEL, value):
         if re.fullmatch(_DNS_SUBDOMAIN, value):
             yield "must not contain dots"
@@ -131,9 +131,9 @@ def _dns_label(value: str) -> Iterator[str]:
             )
 
 
-def _dns_subdomain(value: str) -> Iterator[str]:
+def _dns_subdomain(value: str, unit: str = "characters") -> Iterator[str]:
     if _size(value) > 253:
-        yield "must be no more than 253 bytes"
+        yield f"must be no more than 253 {unit}"
     if not re.fullmatch(_DNS_SUBDOMAIN, value):
         yield _regex_error(
             "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must "
@@ -156,7 +156,7 @@ def _label_key(value: str) -> Iterator[str]:
     if slash and not prefix:
         yield "prefix part must be non-empty"
     elif slash:
-        yield from (f"prefix part {message}" for message in _dns_subdomain(prefix))
+        yield from (f"prefix part {message}" for message in _dns_subdomain(prefix, "bytes"))
     if not name:
         yield "name part must be non-empty"
     elif _size(name) > 63:
@@ -186,7 +186,9 @@ def _object_meta(data: Mapping[str, Any], *, is_policy: bool) -> Problems:
     if prefix:
         # A dash at the end is what the random suffix follows (NameIsDNSSubdomain with prefix).
         masked = prefix[:-2] + "a" if len(prefix) > 1 and prefix.endswith("-") else prefix
-        yield from _each(("metadata", "generateName"), prefix, check(masked))
+        # Masking hides the letter before the dash, as there; the name that is made up shows it.
+        wrong = [*check(masked)] or ([*check(f"{prefix[:58]}12345")] if not name else [])
+        yield from _each(("metadata", "generateName"), prefix, wrong)
     if name:
         yield from _each(("metadata", "name"), name, check(name))
     elif not prefix:
@@ -249,7 +251,7 @@ def _port_number(path: FieldPath, value: int) -> Problems:
 
 def _port_name(path: FieldPath, value: str) -> Problems:
     if _size(value) > 15:
-        yield _invalid(path, value, "must be no more than 15 bytes")
+        yield _invalid(path, value, "must be no more than 15 characters")
     if not re.fullmatch("[-a-z0-9]+", value):
         yield _invalid(path, value, "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)")
     if not re.search("[a-z]", value):
@@ -267,13 +269,10 @@ def _port(path: FieldPath, value: int | str) -> Problems:
 
 # --- addresses (apimachinery pkg/util/validation/ip.go) ---------------------------------------------------------------
 
-_GROUP = re.compile(r"0+(?=[0-9a-fA-F])")
-
 
 def _sloppy_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """An address as Go 1.16 read it: leading zeros are decimal (net.ParseIPSloppy)."""
-    plain = re.sub(r"[0-9a-fA-F]+", lambda found: _GROUP.sub("", found[0], count=1), text)
-    return _address(plain)
+    return _address(re.sub(r"[0-9a-fA-F]+", lambda found: found[0].lstrip("0") or "0", text))
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -497,25 +496,30 @@ def _cluster_ip_fields(spec: Mapping[str, Any], addresses: list[str]) -> Problem
         yield _invalid(path, addresses, "first value must match `clusterIP`")
     if not one and addresses:
         yield _invalid(path, addresses, "must be empty when `clusterIP` is not specified")
+    yield from _family_fields(spec, families)
+    plural = bool(spec.get("clusterIPs"))
+    wrong = [*_address_list(addresses, path if plural else ("spec", "clusterIP"), plural=plural)]
+    yield from wrong
+    if len(addresses) > 2:
+        yield _invalid(path, addresses, "may only hold up to 2 values")
+    if wrong:
+        return
+    yield from _families_of_addresses(addresses, families, path)
+    if spec.get("ipFamilyPolicy") == "SingleStack":
+        for what, several in (("cluster IPs", addresses), ("IP families", families)):
+            if len(several) == 2:
+                detail = f"must be 'RequireDualStack' or 'PreferDualStack' when multiple {what} are specified"
+                yield _invalid(("spec", "ipFamilyPolicy"), "SingleStack", detail)
+
+
+def _family_fields(spec: Mapping[str, Any], families: list[str]) -> Problems:
     for number, family in enumerate(families):
         yield from _one_of(("spec", "ipFamilies", number), family, ("IPv4", "IPv6"))
         if family in families[:number]:
             yield _duplicate(("spec", "ipFamilies", number), family)
-    policy = spec.get("ipFamilyPolicy")
-    if policy is not None:
+    if "ipFamilyPolicy" in spec:
         supported = ("PreferDualStack", "RequireDualStack", "SingleStack")
-        yield from _one_of(("spec", "ipFamilyPolicy"), policy, supported)
-    plural = bool(spec.get("clusterIPs"))
-    wrong = [*_address_list(addresses, path if plural else ("spec", "clusterIP"), plural=plural)]
-    yield from wrong
-    if wrong:
-        return
-    yield from _families_of_addresses(addresses, families, path)
-    if policy == "SingleStack":
-        for what, several in (("cluster IPs", addresses), ("IP families", families)):
-            if len(several) == 2:
-                detail = f"must be 'RequireDualStack' or 'PreferDualStack' when multiple {what} are specified"
-                yield _invalid(("spec", "ipFamilyPolicy"), policy, detail)
+        yield from _one_of(("spec", "ipFamilyPolicy"), spec["ipFamilyPolicy"], supported)
 
 
 def _address_list(addresses: list[str], path: FieldPath, *, plural: bool) -> Problems:
@@ -524,15 +528,13 @@ def _address_list(addresses: list[str], path: FieldPath, *, plural: bool) -> Pro
     for number, address in enumerate(addresses):
         if number or address != "None":
             yield from _ip((*path, number) if plural else path, address)
-    if len(addresses) > 2:
-        yield _invalid(path, addresses, "may only hold up to 2 values")
 
 
 def _families_of_addresses(addresses: list[str], families: list[str], path: FieldPath) -> Problems:
     if addresses == ["None"]:
         return
     versions = [f"IPv{address.version}" for text in addresses if (address := _address(text))]
-    if len(versions) != len(set(versions)):
+    if len(versions) > 1 and len(set(versions)) == 1:
         yield _invalid(path, addresses, "may specify no more than one IP for each IP family")
     for number, (family, version) in enumerate(zip(families, versions, strict=False)):
         if family in ("IPv4", "IPv6") and family != version:

@@ -120,7 +120,7 @@ class _PurePythonParser(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Pa
 
 try:
     from yaml.cyaml import CParser  # type: ignore[attr-defined] # typeshed lists the loaders only
-except ImportError:  # PyYAML was built without libyaml
+except ImportError:  # pragma: no cover - PyYAML was built without libyaml
     _new_parser: Callable[[bytes], Any] = _PurePythonParser
 else:
     _new_parser = CParser
@@ -346,10 +346,12 @@ def _end_of_document(next_event: Callable[[], Event]) -> int | None:
 def _check_escapes(raw: bytes, text: Text) -> None:
     r"""Libyaml reads `\/` in double quotes (YAML 1.2), yaml.v2 does not."""
     next_event = _new_parser(raw).get_event
-    while type(event := next_event()) is not DocumentEndEvent:
-        if type(event) is ScalarEvent and event.style == '"':
-            start = event.start_mark.index
-            for found in _ESCAPE.finditer(text.decoded, start, event.end_mark.index):
+    kind: type[Event] = DocumentStartEvent
+    while kind is not DocumentEndEvent:
+        event: Any = next_event()
+        kind = type(event)
+        if kind is ScalarEvent and event.style == '"':
+            for found in _ESCAPE.finditer(text.decoded, event.start_mark.index, event.end_mark.index):
                 if found[0] == r"\/":
                     raise DocumentError("not valid YAML: found unknown escape character \\/", found.start())
 
@@ -389,7 +391,7 @@ def _yaml_places(raw: bytes) -> tuple[Place, list[Repeat]]:
         top = stack[-1] if stack else None
         if kind is MappingStartEvent or kind is SequenceStartEvent:
             fields: dict[str, Place] | list[Place] = {} if kind is MappingStartEvent else []
-            stack.append(_Open(Place(index, fields)))
+            stack.append(_Open(index, fields))
             if event.anchor is not None:
                 anchors[event.anchor] = stack[-1].place, None
             continue
@@ -412,16 +414,17 @@ def _yaml_places(raw: bytes) -> tuple[Place, list[Repeat]]:
 class _Open:
     """A mapping or sequence of which not everything has been seen."""
 
-    __slots__ = ("at", "key", "merged", "place")
+    __slots__ = ("at", "fields", "key", "merged", "place")
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
+    def __init__(self, start: int, fields: dict[str, Place] | list[Place]) -> None:
+        self.place = Place(start, fields)
+        self.fields = fields
         self.key: str | None = None
         self.at = 0
         self.merged: set[str] = set()
 
     def step(self) -> str | int:
-        return len(self.place.fields) if isinstance(self.place.fields, list) else self.key or ""
+        return len(self.fields) if isinstance(self.fields, list) else self.key or ""
 
     def add(
         self,
@@ -431,11 +434,9 @@ class _Open:
         above: list[str | int],
         repeats: dict[FieldPath, Repeat],
     ) -> None:
-        fields = self.place.fields
+        fields = self.fields
         if isinstance(fields, list):
             fields.append(place)
-        elif fields is None:
-            raise AssertionError("a scalar has no fields")
         elif self.key is None:
             self.at = place.start
             if scalar is not None and scalar.value == "<<" and not by_alias and _is_merge(scalar):
@@ -513,7 +514,7 @@ class _Mappings:
 
 def _json_number(literal: str) -> Any:
     """A whole number stays one up to 64 bits, as in sigs.k8s.io/json; what is sent for 1.0 is 1."""
-    if len(literal) < 20 and "." not in literal and "e" not in literal and "E" not in literal:
+    if len(literal) <= 20 and "." not in literal and "e" not in literal and "E" not in literal:
         number = int(literal)
         if -(1 << 63) <= number < (1 << 63):
             return number
@@ -549,14 +550,14 @@ def _json_places(source: str, start: int, end: int) -> tuple[Place, list[Repeat]
     for found in _JSON_TOKEN.finditer(source, start, end):
         word = found[0]
         if word in ("{", "["):
-            stack.append(_Open(Place(found.start(), {} if word == "{" else [])))
+            stack.append(_Open(found.start(), {} if word == "{" else []))
             continue
         scalar: ScalarEvent | None = None
         if word in ("}", "]"):
             place = stack.pop().place
         else:
             place = Place(found.start())
-            if stack and isinstance(stack[-1].place.fields, dict) and stack[-1].key is None:
+            if stack and isinstance(stack[-1].fields, dict) and stack[-1].key is None:
                 scalar = ScalarEvent(None, None, (False, True), json.loads(word, strict=False))
         if not stack:
             return place, list(repeats.values())

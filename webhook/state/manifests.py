@@ -126,7 +126,7 @@ def _split(stream: BinaryIO) -> Iterator[_Piece]:
     for line in _lines(stream):
         if at_start and line.startswith(b"---"):
             raw = b"".join(lines)
-            if problem or (raw and (separated or not _COMMENTS.fullmatch(raw))):
+            if problem or separated or not _COMMENTS.fullmatch(raw):
                 yield _Piece(first_line, raw, problem)
             rest = line[3:].strip()
             problem = ""
