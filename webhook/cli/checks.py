@@ -36,11 +36,8 @@ def run(args: argparse.Namespace) -> int:
         document = described[0] if args.id else described
         sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(document)) + b"\n")
         return OK
-    if args.output == "markdown":
-        lines = reference(chosen)
-    else:
-        lines = explain(chosen[0]) if args.id else _table(chosen)
-    for line in lines:
+    as_text = explain(chosen[0]) if args.id else _table(chosen)
+    for line in reference(chosen) if args.output == "markdown" else as_text:
         print(line)
     return OK
 

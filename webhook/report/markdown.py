@@ -10,7 +10,7 @@ def reference(checks: Sequence[Check]) -> Iterator[str]:
     """The page, line by line."""
     yield "# Checks"
     yield ""
-    yield "Made by `make docs` from the checks themselves; every example here is a test. `netadmit checks ID` prints one."
+    yield "Made by `make docs` from the checks themselves; every example is a test. `netadmit checks ID` prints one."
     yield ""
     yield "| id | level | by default | what |"
     yield "|---|---|---|---|"
