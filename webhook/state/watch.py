@@ -11,6 +11,7 @@ Everything here runs on one event loop and changes the cluster between reviews, 
 import asyncio
 import logging
 import random
+import re
 import socket
 import ssl
 import time
@@ -758,6 +759,7 @@ def _jitter(least: float, most: float) -> float:
 def _line(error: BaseException) -> str:
     """An error as one line, not too long: a proxy may answer with a page of HTML."""
     text = " ".join(str(error).split()) or type(error).__name__
+    text = re.sub(r" ssl:(<[^>]*>|\S+)", "", text)  # aiohttp names the SSLContext by its address in memory
     return text if len(text) <= 300 else f"{text[:297]}..."
 
 
