@@ -44,6 +44,7 @@ from webhook.model.selectors import Selector, Term
 
 _R = TypeVar("_R", bound=Record)
 _K = TypeVar("_K")
+_V = TypeVar("_V")
 
 
 class Completeness(Enum):
@@ -140,6 +141,8 @@ class Cluster:
         self._by_labels: dict[tuple[object, ...], PodClass] = {}
         self._by_namespace: dict[str, dict[PodClass, None]] = {}
         self._by_value: dict[tuple[str, str], dict[PodClass, None]] = {}
+        self._by_value_here: dict[tuple[str, str, str], dict[PodClass, None]] = {}
+        self._namespaces_by_value: dict[tuple[str, str], dict[str, None]] = {}
         self._class_of: dict[tuple[str, Key], PodClass] = {}
         self.generation = 0
         """Grows with every change: what is derived from the state may be kept until it does."""
@@ -164,6 +167,8 @@ class Cluster:
         objects = self._objects[kind]
         if key not in objects and not arriving:
             self._population[key[0]] += 1
+        if isinstance(record, Namespace):
+            self._index_namespace(objects.get(key), record)
         objects[key] = record
         self.generation += 1
         if isinstance(record, Pod):
@@ -178,9 +183,12 @@ class Cluster:
 
     def remove(self, kind: str, key: Key) -> None:
         """Removes an object; one that is not there is no error."""
-        if self._objects[kind].pop(key, None) is None:
+        gone = self._objects[kind].pop(key, None)
+        if gone is None:
             return
         self.generation += 1
+        if isinstance(gone, Namespace):
+            self._index_namespace(gone, None)
         self._population[key[0]] -= 1
         if not self._population[key[0]]:
             del self._population[key[0]]
@@ -198,6 +206,14 @@ class Cluster:
         if self._completeness.get(kind) is not completeness:
             self._completeness[kind] = completeness
             self.generation += 1
+
+    def _index_namespace(self, before: Record | None, after: Namespace | None) -> None:
+        if isinstance(before, Namespace):
+            for label in before.labels.items():
+                _discard(self._namespaces_by_value, label, before.name)
+        if after is not None:
+            for label in after.labels.items():
+                self._namespaces_by_value.setdefault(label, {})[after.name] = None
 
     @staticmethod
     def _stands_for_pods(workload: Workload) -> bool:
@@ -224,6 +240,7 @@ class Cluster:
             self._by_namespace.setdefault(found.namespace, {})[found] = None
             for label in found.labels.items():
                 self._by_value.setdefault(label, {})[found] = None
+                self._by_value_here.setdefault((found.namespace, *label), {})[found] = None
         if isinstance(record, Pod):
             found.pods[record.name] = record
         else:
@@ -244,6 +261,7 @@ class Cluster:
         _discard(self._by_namespace, left.namespace, left)
         for label in left.labels.items():
             _discard(self._by_value, label, left)
+            _discard(self._by_value_here, (left.namespace, *label), left)
 
     # --- how much is known
 
@@ -328,7 +346,15 @@ class Cluster:
 
     def namespaces_matching(self, selector: Selector) -> list[Namespace]:
         """The namespaces that a namespaceSelector matches, by name."""
-        found = (self.namespace(name) for name in self.namespace_names())
+        names: Iterable[str] | None = None
+        for term in selector.terms:
+            if term.operator != "In":
+                continue
+            if term.key == NAME_LABEL:  # true of namespaces of which only an object is known, too
+                names = sorted(term.values)
+                break
+            names = sorted({n for value in term.values for n in self._namespaces_by_value.get((term.key, value), ())})
+        found = (self.namespace(name) for name in (self.namespace_names() if names is None else names))
         return [namespace for namespace in found if namespace is not None and selector.matches(namespace.labels)]
 
     # --- pods and templates
@@ -344,26 +370,30 @@ class Cluster:
 
         Costs about as many steps as the rarest ``key=value`` of the selector has classes.
         """
+        here = next(iter(namespaces)) if namespaces is not None and len(namespaces) == 1 else None
         candidates: Collection[PodClass] | None = None
-        if namespaces is not None and len(namespaces) == 1:
-            candidates = self.classes(next(iter(namespaces)))
         for term in selector.terms:
             if term.operator != "In" or len(term.values) != 1 or term.key in _OPEN_KEYS:
                 continue
-            carriers = self._by_value.get((term.key, next(iter(term.values))), {})
+            value = next(iter(term.values))
+            if here is None:
+                carriers = self._by_value.get((term.key, value), _NONE)
+            else:
+                carriers = self._by_value_here.get((here, term.key, value), _NONE)
             if candidates is None or len(carriers) < len(candidates):
                 candidates = carriers
         if candidates is None:
-            candidates = self.classes()
+            candidates = self.classes(here)
         return [c for c in candidates if (namespaces is None or c.namespace in namespaces) and c.matched_by(selector)]
 
 
+_NONE: Final[Mapping[PodClass, None]] = {}
 _OPEN_KEYS: Final = frozenset(
     key for kind in WORKLOADS for key in open_keys(Workload(kind=kind, namespace="", name="", labels={}))
 )
 
 
-def _discard(index: dict[_K, dict[PodClass, None]], key: _K, left: PodClass) -> None:
+def _discard(index: dict[_K, dict[_V, None]], key: _K, left: _V) -> None:
     entry = index[key]
     del entry[left]
     if not entry:

@@ -68,7 +68,10 @@ class Selector(Struct, frozen=True):
         return not self.terms
 
     def matches(self, labels: Labels) -> bool:
-        return all(term.matches(labels) for term in self.terms)
+        for term in self.terms:  # noqa: SIM110 - all() over a generator takes twice as long
+            if not term.matches(labels):
+                return False
+        return True
 
     def misses(self, labels: Labels) -> list[Term]:
         """The terms that these labels do not satisfy."""
