@@ -23,6 +23,7 @@ _largest = 512 << 20
 
 _line_limit = 1 << 20
 _COMMENTS = re.compile(rb"(?:[ \t]*(?:#[^\n]*)?\r?\n)*[ \t]*(?:#[^\n]*)?")
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NEXT_JSON = re.compile(r"\n(?=\{)")
 
 
@@ -232,14 +233,19 @@ class _Chunk:
         if "{{" in line_text and not notice:
             message += "; a Helm template must be rendered first (helm template)"
         return InputError(
-            message,
+            _printable(message),
             file=self.file,
             document=self.number,
             position=position,
-            path=format_path(path),
+            path=_printable(format_path(path)),
             notice=notice,
             line_text=line_text,
         )
+
+
+def _printable(text: str) -> str:
+    """What is quoted from a file must not break the line or drive the terminal."""
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def _is_utf8(raw: bytes) -> bool:
@@ -315,7 +321,7 @@ class _Document:
                     file=self._chunk.file,
                     document=self._number,
                     position=repeat.last,
-                    path=format_path(full),
+                    path=_printable(format_path(full)),
                     line_text=self._chunk.text.line(repeat.last.line),
                 )
 

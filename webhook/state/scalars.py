@@ -166,7 +166,8 @@ def _tag_of(value: Scalar) -> str:
 
 def _mismatch(value: Scalar, text: str, tag: str) -> ScalarError:
     found = TIMESTAMP if _is_timestamp(text) else _tag_of(value)
-    return ScalarError(f"cannot decode {_short(found)} `{text}` as a {_short(tag)}")
+    shown = text if len(text) <= 60 else f"{text[:60]}…"
+    return ScalarError(f"cannot decode {_short(found)} `{shown}` as a {_short(tag)}")
 
 
 def _short(tag: str) -> str:
