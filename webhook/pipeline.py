@@ -20,6 +20,7 @@ from webhook.model.review import Request
 from webhook.verdict import Action, ObjectReference, Ruling, Verdict
 
 EVERYTHING_ELSE: Final = "*"
+ANYTHING: Final = "*"
 _WHOLE_OBJECT: Final = (
     frozenset({"yaml-duplicate-key", "unknown-field"}),
     frozenset({"selector-can-never-match"}),
@@ -111,7 +112,8 @@ class Judge:
         Args:
             request: the decoded request; kinds that are not judged are allowed.
             cluster: the state.
-            synced: whether the state has been read at least once: until then nothing is denied.
+            synced: whether the state has been read at least once: until then nothing is denied, and that something
+                is not there proves nothing: it may be on the next page of a list.
         """
         judged = request.old if request.operation == Operation.DELETE else request.new
         if judged is None or request.operation == "CONNECT":
@@ -133,7 +135,7 @@ class Judge:
             and not _terminating(cluster, request.namespace)
         )
         reference = _reference(request.kind, request.namespace, request.name)
-        return self._judge(ctx, reference, may_deny=may_deny)
+        return self._judge(ctx, reference, may_deny=may_deny, synced=synced)
 
     def check(self, manifest: Manifest, judged: Judged | None, cluster: Cluster) -> Judgement:
         """Judges one object of a file, as if all files were applied together (CONTRACT.md, ``check``).
@@ -159,9 +161,13 @@ class Judge:
 
     # --- the way through
 
-    def _judge(self, ctx: Context, reference: ObjectReference, *, may_deny: bool) -> Judgement:
+    def _judge(self, ctx: Context, reference: ObjectReference, *, may_deny: bool, synced: bool = True) -> Judgement:
         crashes: list[Crash] = []
         statements = self._statements(ctx, crashes)
+        if not synced:
+            for statement in statements:
+                if statement.check.rests_on:
+                    statement.level = Level.NOTE
         _silence(statements)
         spoken = [s for s in statements if not s.silenced]
         mode = self._mode(ctx)
@@ -205,6 +211,8 @@ class Judge:
 
     def _rule(self, ctx: Context, reference: ObjectReference, said: _Statement, mode: Mode) -> Ruling:
         action = self.config.action(said.check.id, said.level)
+        if said.level is Level.NOTE < said.check.level:
+            action = Action.IGNORE  # the check found no evidence: what is set for the check is about what it can prove
         waived = self._waiver(ctx, said.check.id, action)
         if waived or mode is Mode.OFF:
             action = Action.IGNORE
@@ -227,9 +235,13 @@ class Judge:
         return Mode(label) if label in set(Mode) else self.config.mode
 
     def _said_before(self, ctx: Context) -> frozenset[tuple[str, str]]:
-        """What would be said of the old object today: an update that does not make it worse is not denied."""
+        """What would be said of the old object today: an update that does not make it worse is not denied.
+
+        A check that crashes on the old object counts as having said whatever it says now: a bug denies nothing.
+        """
         if ctx.old is None:
             return frozenset()
+        crashes: list[Crash] = []
         before = Context(
             ctx.operation,
             ctx.old,
@@ -238,14 +250,16 @@ class Judge:
             disclosure=ctx.disclosure,
             check_ids=ctx.check_ids,
         )
-        return frozenset((s.check.id, s.finding.value) for s in self._statements(before, []))
+        said = {(s.check.id, s.finding.value) for s in self._statements(before, crashes)}
+        return frozenset(said | {(crash.check, ANYTHING) for crash in crashes})
 
 
 def _lowered(ruling: Ruling, said_before: frozenset[tuple[str, str]] | None) -> Ruling:
     """The ruling without its denial: always when nothing may be denied, else where the old object had it too."""
     if ruling.action is not Action.DENY:
         return ruling
-    if said_before is not None and (ruling.check, ruling.finding.value) not in said_before:
+    same = {(ruling.check, ruling.finding.value), (ruling.check, ANYTHING)}
+    if said_before is not None and not same & said_before:
         return ruling
     return Ruling(ruling.check, ruling.level, Action.WARN, ruling.object, ruling.finding, ruling.also, ruling.waived)
 
