@@ -105,7 +105,7 @@ def decode_review(body: bytes) -> Request:
     try:
         review = _DECODER.decode(body)
     except UnicodeDecodeError as error:
-        raise ReviewError(f"not UTF-8: {error.reason} at byte {error.start}") from None
+        raise ReviewError(f"not UTF-8: {error.reason} at byte {_first_broken_byte(body)}") from None
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$.")
         raise ReviewError(f"{path.rstrip('`')}: {message}" if path else f"not an AdmissionReview: {message}") from None
@@ -123,6 +123,15 @@ def decode_review(body: bytes) -> Request:
     if wire.operation not in _OPERATIONS:
         raise ReviewError(f"request.operation: {wire.operation!r}, expected one of {', '.join(_OPERATIONS)}")
     return _request(wire)
+
+
+def _first_broken_byte(body: bytes) -> int:
+    """Where a body stops being UTF-8: msgspec counts within one string only."""
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    return 0
 
 
 def _request(wire: _WireRequest) -> Request:
