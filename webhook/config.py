@@ -87,7 +87,7 @@ def load_config(path: str) -> Config:
         data = yaml.safe_load(Path(path).read_bytes())
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # PyYAML's constructors raise ValueError bare
         raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
     try:
         return parse_config(data)
@@ -106,8 +106,11 @@ def parse_config(data: Any) -> Config:
     for key, expected in (("apiVersion", API_VERSION), ("kind", "Config")):
         if data.get(key) != expected:
             raise ConfigError(f"{key}: {data.get(key)!r}, expected {expected!r}")
+    settings = {k: v for k, v in data.items() if k not in ("apiVersion", "kind")}
+    if settings.get("mode") is False:
+        settings["mode"] = Mode.OFF.value  # YAML 1.1 reads a bare off as false
     try:
-        config = msgspec.convert({k: v for k, v in data.items() if k not in ("apiVersion", "kind")}, Config)
+        config = msgspec.convert(settings, Config)
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$")
         raise ConfigError(f"{path.rstrip('`').lstrip('.') or 'the file'}: {message}") from None
