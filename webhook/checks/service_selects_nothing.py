@@ -20,7 +20,9 @@ def run(ctx: Context) -> Iterator[Finding]:
     what = f"selector {selector} matches no pod in namespace {ctx.namespace}"
     value = str(selector)
     if near := of_misspelling(ctx, selector, here):
-        yield Finding(f"spec.selector.{near.path}", f"{what}; {near.seen}", near.remedy, value=value)
+        # A key with dots stands in brackets: spec.selector[app.kubernetes.io/name].
+        path = f"spec.selector{near.path}" if near.path.startswith("[") else f"spec.selector.{near.path}"
+        yield Finding(path, f"{what}; {near.seen}", near.remedy, value=value)
         return
     if elsewhere := of_another_namespace(ctx, selector, here):
         remedy = "apply it to the namespace of its pods (-n)"
