@@ -14,8 +14,8 @@ def run(ctx: Context) -> Iterator[Finding]:
     for direction, dead in rules:
         if direction in spec.policy_types or not dead:
             continue
-        # `- {}` allows everything, and so does a direction that is not listed: nothing is lost.
-        if all(not rule.peers and not rule.ports for rule in dead):
+        # Rules are ORed: one `- {}` allows everything, as a direction that is not listed does; nothing is lost.
+        if any(not rule.peers and not rule.ports for rule in dead):
             continue
         word = direction.lower()
         listed = ", ".join(dict.fromkeys(spec.policy_types))
