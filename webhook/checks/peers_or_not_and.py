@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from webhook.check import Check, Context, Example, Finding, Level, count
 from webhook.model.cluster import PodClass
-from webhook.model.objects import NetworkPolicy, NetworkPolicyPeer
+from webhook.model.objects import POD, WORKLOADS, NetworkPolicy, NetworkPolicyPeer
 from webhook.model.selectors import Selector, compile_selector
 
 
@@ -62,6 +62,8 @@ def _lets_in_somebody(ctx: Context, pod_selector: Selector) -> bool:
     selected = {id(c) for c in ctx.cluster.select(compile_selector(ctx.policy.spec.pod_selector), {ctx.namespace})}
     if any(id(c) not in selected for c in found):
         return True
+    if any(template.replicas > 1 for c in found for template in c.templates.values()):
+        return True  # its other pods are yet to come
     workloads = frozenset().union(*(c.workloads for c in found))
     return _pods(found) != 1 or len(workloads) != 1
 
@@ -124,6 +126,7 @@ CHECK = Check(
     remedy="Drop the dash before the second selector, so that both stand in one list item.",
     run=run,
     judges=(NetworkPolicy.kind,),
+    rests_on=(POD, *WORKLOADS),
     bad=(
         Example(
             title="every pod of the namespace gets in",

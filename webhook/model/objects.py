@@ -250,7 +250,7 @@ class Container(Struct, frozen=True, gc=False):
     name: str
     image: str = ""
     args: tuple[str, ...] = ()
-    """``command`` and ``args``, in this order."""
+    """The program, empty where the image decides, and the flags that switch a CNI's policy engine; no others."""
     env: Labels = {}
     """Only the variables that switch a CNI's policy engine."""
 
@@ -282,6 +282,9 @@ class Workload(Struct, frozen=True, gc=False):
 
     @property
     def workload(self) -> str:
+        """As its pods say it: a Deployment's ReplicaSet is the Deployment (CONTRACT.md, names and shapes)."""
+        if self.kind == REPLICA_SET and self.owner is not None and self.owner[0] == "Deployment":
+            return f"{self.namespace}/Deployment/{self.owner[1]}"
         return f"{self.namespace}/{self.kind.rpartition('/')[2]}/{self.name}"
 
 
