@@ -53,11 +53,14 @@ def of_another_namespace(ctx: Context, selector: Selector, namespaces: Collectio
     """Rule (b): the very selector matches pods of another namespace.
 
     Not for what Helm rendered: its namespace is the release's, and the same chart in a second namespace is no slip.
+    Nor where that namespace has its own object of this kind and name: then the same manifests were applied to both
+    (staging and production), and here their pods are yet to come.
     """
-    if selector.empty or (ctx.judged and rendered_by_helm(ctx.judged.metadata)):
+    if selector.empty or ctx.judged is None or rendered_by_helm(ctx.judged.metadata):
         return None
+    kind, name = ctx.judged.kind, ctx.judged.metadata.name
     found = [c for c in ctx.cluster.select(selector) if c.namespace not in namespaces and c.pods]
-    if not found:
+    if not found or any(ctx.cluster.get(kind, (c.namespace, name)) for c in found):
         return None
     where = ctx.name_namespaces({c.namespace for c in found})
     pods = count(sum(len(c.pods) for c in found), "pod")
@@ -75,7 +78,8 @@ def rendered_by_helm(metadata: ObjectMeta) -> bool:
 def of_near_namespace(ctx: Context, selector: Selector) -> Evidence | None:
     """Rules (a) and (c) for a namespaceSelector: a value is a namespace's name, or nearly a label that one carries."""
     for term in selector.terms:
-        if term.operator != "In" or term.key == NAME_LABEL:
+        # A term that some namespace satisfies is not the one that fails.
+        if term.operator != "In" or term.key == NAME_LABEL or ctx.cluster.namespaces_matching(Selector((term,))):
             continue
         for value in sorted(term.values):
             if ctx.cluster.namespace_exists(value):

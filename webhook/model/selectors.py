@@ -151,6 +151,26 @@ _CHOSEN_PER_RELEASE = frozenset(
 """Keys whose values differ between releases by design: a near value is a sibling there, not a slip."""
 
 
+_SAYS_NOTHING = frozenset(
+    {
+        *("true", "false", "yes", "no", "on", "off", "enabled", "disabled", "allow", "allowed", "deny", "denied"),
+        *("all", "any", "none", "default", "latest", "privileged", "baseline", "restricted"),
+    }
+)
+"""Values that any key may carry (``istio-injection: enabled``): under another key they prove nothing."""
+_COUNTERPARTS = (
+    ("internal", "external"),
+    ("import", "export"),
+    ("ingress", "egress"),
+    ("encode", "decode"),
+    ("north", "south"),
+    ("east", "west"),
+    ("https", "http"),
+    ("async", "sync"),
+)
+"""Words within two edits of each other that name two different things on purpose."""
+
+
 class NearMiss(Struct, frozen=True):
     """Labels that satisfy all of a selector but one term, by what looks like a slip of the pen."""
 
@@ -176,12 +196,15 @@ def near_miss(selector: Selector, labels: Labels) -> NearMiss | None:
         if term.key not in _CHOSEN_PER_RELEASE and any(looks_misspelt(value, have) for value in sorted(term.values)):
             return NearMiss(term, term.key, have)
         return None
-    for key, value in labels.items():
-        # "true" under another key says nothing: the value must carry the meaning.
-        if value in term.values and len(value) > 1 and value.lower() not in {"true", "false", "yes", "no", "on", "off"}:
+    # A key that the selector names as well cannot be the one that was meant: with name=api and instance=api the value
+    # api under "name" is what the selector asked for there.
+    named = {other.key for other in selector.terms}
+    free = [(key, value) for key, value in labels.items() if value in term.values and key not in named]
+    for key, value in free:
+        if len(value) > 1 and value.lower() not in _SAYS_NOTHING:  # the value must carry the meaning
             return NearMiss(term, key, value)
-    for key, value in labels.items():
-        if value in term.values and looks_misspelt(term.key, key):
+    for key, value in free:
+        if looks_misspelt(term.key, key):
             return NearMiss(term, key, value)
     return None
 
@@ -205,12 +228,20 @@ def _siblings(one: str, other: str) -> bool:
     def letters(text: str) -> str:
         return "".join(c for c in text if not c.isdigit()).strip("-._/")
 
-    if letters(one) == letters(other):
+    if letters(one) == letters(other) or _counterparts(one.lower(), other.lower()):
         return True
     here, there = _words(one), _words(other)
     if len(here) < 2 or len(here) != len(there):
         return False
     return all(a == b or max(len(a), len(b)) <= 2 for a, b in zip(here, there, strict=True))
+
+
+def _counterparts(one: str, other: str) -> bool:
+    """``api-internal``/``api-external``, ``ingressgateway``/``egressgateway``."""
+    return any(
+        (a in one and one.replace(a, b) == other) or (a in other and other.replace(a, b) == one)
+        for a, b in _COUNTERPARTS
+    )
 
 
 def _words(text: str) -> list[str]:
