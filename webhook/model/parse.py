@@ -53,6 +53,20 @@ _CNI_VARIABLES: Final = ("EXPECT_NPC", "NETWORK_POLICY_ENFORCING_MODE")
 """The only environment variables that are ever kept: they switch a CNI's policy engine."""
 
 
+_CNI_SWITCHES: Final = frozenset(
+    {
+        "enable-k8s-networkpolicy",
+        "enable-network-policy",
+        "enable-np",
+        "enable-policy",
+        "network-policy",
+        "policy-audit-mode",
+        "run-firewall",
+    }
+)
+"""The only command line flags that are ever kept: they switch a CNI's policy engine."""
+
+
 class DecodeError(ValueError):
     """An object that is not of the shape that the API gives its kind.
 
@@ -146,9 +160,25 @@ def _ports(spec: _WirePodSpec | _WireSystemPodSpec) -> tuple[ContainerPort, ...]
 def _containers(spec: _WireSystemPodSpec) -> tuple[Container, ...]:
     """Containers and sidecars: an agent that enforces may run as either."""
     return tuple(
-        Container(c.name, c.image, (*c.command, *c.args), {v.name: v.value for v in c.env if v.name in _CNI_VARIABLES})
+        Container(
+            c.name,
+            c.image,
+            _arguments(c.command, c.args),
+            {v.name: v.value for v in c.env if v.name in _CNI_VARIABLES},
+        )
         for c in (*spec.containers, *(c for c in spec.init_containers if c.restart_policy == "Always"))
     )
+
+
+def _arguments(command: tuple[str, ...], args: tuple[str, ...]) -> tuple[str, ...]:
+    """The program, empty when the image decides, and the engine switches: nothing else of a command line is kept."""
+    kept = [command[0] if command else ""]
+    words = [word.strip("'\"") for argument in (*command, *args) for word in argument.split()]
+    for i, word in enumerate(words):
+        switch, equals, _ = word.lstrip("-").partition("=")
+        if word.startswith("-") and switch in _CNI_SWITCHES:
+            kept += [word] if equals else [word, *words[i + 1 : i + 2]]
+    return tuple(kept) if len(kept) > 1 or kept[0] else ()
 
 
 def _controller(meta: _WireMeta) -> Key | None:
