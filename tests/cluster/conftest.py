@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from .control_plane import CannotBuildHereError, ControlPlane, build, is_built
+from .installed_webhook import InstalledWebhook
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -37,3 +39,22 @@ def namespace(control_plane: ControlPlane) -> Iterator[str]:
     name = control_plane.create_namespace()
     yield name
     control_plane.delete_namespace(name)
+
+
+@pytest.fixture(scope="session")
+def installed_webhook(
+    control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[InstalledWebhook]:
+    """netadmit, running beside the control plane and not asked yet."""
+    if sys.platform != "linux":
+        pytest.skip("only Linux lets processes listen in all of 127.0.0.0/8")
+    with InstalledWebhook(control_plane, tmp_path_factory.mktemp("netadmit")) as installed:
+        yield installed
+
+
+@pytest.fixture(scope="module")
+def webhook(installed_webhook: InstalledWebhook) -> Iterator[InstalledWebhook]:
+    """netadmit as the API server's webhook while the tests of one module run; the other modules never meet it."""
+    installed_webhook.switch_on()
+    yield installed_webhook
+    installed_webhook.switch_off()
