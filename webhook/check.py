@@ -61,6 +61,7 @@ class Finding(Struct, frozen=True):
         remedy: what to write instead; goes behind the message on one line.
         level: the check's own level unless said otherwise.
         value: the offending value as text: on UPDATE the same finding about the same value is an old one.
+        proven: it rests on evidence, not on absence alone (CHECKS.md, conduct 1): ``profile: strict`` denies it.
     """
 
     path: str
@@ -68,6 +69,7 @@ class Finding(Struct, frozen=True):
     remedy: str = ""
     level: Level | None = None
     value: str = ""
+    proven: bool = True
 
     @property
     def line(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
@@ -16,7 +17,15 @@ from webhook.verdict import Action
 
 API_VERSION: Final = "netadmit.io/v1"
 STRICT: Final = frozenset(
-    {"cni-does-not-enforce", "selector-matches-nothing", "service-selects-nothing", "peers-or-not-and"}
+    {
+        "cni-does-not-enforce",
+        "external-name-not-found",
+        "named-port-unresolved",
+        "peers-or-not-and",
+        "selector-matches-nothing",
+        "service-selects-nothing",
+        "target-port-unresolved",
+    }
 )
 """What ``profile: strict`` denies: warnings that rest on proof (CONTRACT.md, action)."""
 
@@ -35,11 +44,37 @@ class Mode(StrEnum):
     OFF = "off"
 
 
+class Waivers(StrEnum):
+    """Who may waive a check's warnings: whoever writes the object, only who may annotate its Namespace, or nobody.
+
+    A denial is waived by the Namespace only, and by nobody where it says none.
+    """
+
+    OBJECT = "object"
+    NAMESPACE = "namespace"
+    NONE = "none"
+
+
 class CheckSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is set for one check; a level given as text (``note``, ``warning``, ``error``)."""
+    """What is set for one check."""
 
     level: Literal["note", "warning", "error"] | None = None
     action: Action | None = None
+    waivers: Waivers | None = None
+
+
+class NamespaceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is set for some namespaces; what is left out is as for the whole cluster.
+
+    Args:
+        match: names, or patterns with ``*`` and ``?``.
+    """
+
+    match: tuple[str, ...]
+    mode: Mode | None = None
+    profile: Profile | None = None
+    enforce: tuple[str, ...] | None = None
+    checks: Mapping[str, CheckSettings] = {}
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -49,7 +84,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
         mode: for the whole cluster; a Namespace's label ``netadmit.io/mode`` overrides it there.
         profile: ``strict`` denies what rests on proof.
         enforce: ids of checks whose findings deny.
-        checks: per check its level and action.
+        checks: per check its level, action, and who may waive it.
+        namespaces: for single namespaces; the first that matches holds, and its mode stands above the label.
         disclose: what messages may say about other namespaces.
     """
 
@@ -57,7 +93,25 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     profile: Profile = "default"
     enforce: tuple[str, ...] = ()
     checks: Mapping[str, CheckSettings] = {}
+    namespaces: tuple[NamespaceSettings, ...] = ()
     disclose: Disclosure = Disclosure.NAMESPACE
+
+    def settings_of(self, namespace: str) -> NamespaceSettings | None:
+        """What is set for this namespace alone."""
+        return next((s for s in self.namespaces if any(fnmatchcase(namespace, p) for p in s.match)), None)
+
+    def of(self, namespace: str) -> "Config":
+        """The configuration as it holds in one namespace."""
+        own = self.settings_of(namespace)
+        if own is None:
+            return self
+        return msgspec.structs.replace(
+            self,
+            mode=own.mode or self.mode,
+            profile=own.profile or self.profile,
+            enforce=self.enforce if own.enforce is None else own.enforce,
+            checks={**self.checks, **{check: _over(s, self.checks.get(check)) for check, s in own.checks.items()}},
+        )
 
     def level(self, check: str, level: Level) -> Level:
         """The level of a finding of this check; a note stays a note, whatever the check's level is set to."""
@@ -66,15 +120,28 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
             return level
         return Level[settings.level.upper()]
 
-    def action(self, check: str, level: Level) -> Action:
-        """What a finding of this level leads to, before mode and waivers."""
+    def action(self, check: str, level: Level, *, proven: bool = True) -> Action:
+        """What a finding of this level leads to, before mode and waivers; ``proven``: it rests on evidence."""
         settings = self.checks.get(check)
         if settings is not None and settings.action is not None:
             return settings.action
         if level is Level.NOTE:
             return Action.IGNORE
-        raised = check in self.enforce or (self.profile == "strict" and check in STRICT)
+        raised = check in self.enforce or (self.profile == "strict" and proven and check in STRICT)
         return Action.DENY if raised or level is Level.ERROR else Action.WARN
+
+    def waivers(self, check: str) -> Waivers:
+        """Who may waive this check's warnings."""
+        settings = self.checks.get(check)
+        return Waivers.OBJECT if settings is None or settings.waivers is None else settings.waivers
+
+
+def _over(settings: CheckSettings, below: CheckSettings | None) -> CheckSettings:
+    if below is None:
+        return settings
+    return CheckSettings(
+        settings.level or below.level, settings.action or below.action, settings.waivers or below.waivers
+    )
 
 
 def load_config(path: str) -> Config:
@@ -107,8 +174,9 @@ def parse_config(data: Any) -> Config:
         if data.get(key) != expected:
             raise ConfigError(f"{key}: {data.get(key)!r}, expected {expected!r}")
     settings = {k: v for k, v in data.items() if k not in ("apiVersion", "kind")}
-    if settings.get("mode") is False:
-        settings["mode"] = Mode.OFF.value  # YAML 1.1 reads a bare off as false
+    for modes in (settings, *_mappings(settings.get("namespaces"))):
+        if modes.get("mode") is False:
+            modes["mode"] = Mode.OFF.value  # YAML 1.1 reads a bare off as false
     try:
         config = msgspec.convert(settings, Config)
     except msgspec.ValidationError as error:
@@ -116,8 +184,36 @@ def parse_config(data: Any) -> Config:
         raise ConfigError(f"{path.rstrip('`').lstrip('.') or 'the file'}: {message}") from None
     named = [(f"enforce[{i}]", check) for i, check in enumerate(config.enforce)]
     named += [(f"checks.{check}", check) for check in config.checks]
+    for i, own in enumerate(config.namespaces):
+        named += [(f"namespaces[{i}].enforce[{j}]", check) for j, check in enumerate(own.enforce or ())]
+        named += [(f"namespaces[{i}].checks.{check}", check) for check in own.checks]
     for path, check in named:
         if check not in check_ids():
             near = nearest(check, check_ids())
             raise ConfigError(f"{path}: there is no check {check!r}" + (f", did you mean {near!r}?" if near else ""))
     return config
+
+
+def _mappings(value: Any) -> list[dict[str, Any]]:
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of the configuration file (docs/config.schema.json)."""
+    (reference,), components = msgspec.json.schema_components([Config], ref_template="#/$defs/{name}")
+    root = components.pop(reference["$ref"].rpartition("/")[2])
+    ids = sorted(check_ids())
+    for holder in (root, components[NamespaceSettings.__name__]):
+        properties = holder["properties"]
+        properties["checks"]["propertyNames"] = {"enum": ids}
+        for item in (properties["enforce"], *properties["enforce"].get("anyOf", ())):
+            if "items" in item:
+                item["items"] = {"enum": ids}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **root,
+        "title": "netadmit's configuration",
+        "properties": {"apiVersion": {"const": API_VERSION}, "kind": {"const": "Config"}, **root["properties"]},
+        "required": ["apiVersion", "kind"],
+        "$defs": components,
+    }

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from webhook.check import Check, Context, Disclosure, Finding, Judged, Level, Operation, View
 from webhook.checks import all_checks
-from webhook.config import Config, Mode
+from webhook.config import Config, Mode, Waivers
 from webhook.model.cluster import Cluster
 from webhook.model.manifest import Manifest, value_at
 from webhook.model.objects import MODE_LABEL, WAIVER_PREFIX, Labels
@@ -24,6 +24,7 @@ ANYTHING: Final = "*"
 _WHOLE_OBJECT: Final = (
     frozenset({"yaml-duplicate-key", "unknown-field"}),
     frozenset({"selector-can-never-match"}),
+    frozenset({"selects-whole-namespace-by-accident"}),
     frozenset({"selector-matches-nothing"}),
     frozenset({EVERYTHING_ELSE}),
 )
@@ -31,6 +32,21 @@ _ONE_RULE: Final = (
     frozenset({"namespace-not-found"}),
     frozenset({"peers-or-not-and"}),
     frozenset({"peer-matches-nothing"}),
+)
+_ONE_PORT: Final = (
+    frozenset({"tcp-only-port"}),
+    frozenset({"named-port-unresolved"}),
+    frozenset({"protocol-mismatch"}),
+    frozenset({"service-port-not-pod-port"}),
+    frozenset({"port-not-declared"}),
+)
+_SERVICE: Final = (
+    frozenset({"service-selects-nothing"}),
+    frozenset({"empties-service"}),
+    frozenset({"service-spans-workloads"}),
+    frozenset({"target-port-unresolved"}),
+    frozenset({"service-protocol-mismatch"}),
+    frozenset({"target-port-not-declared"}),
 )
 """Who speaks when several could: left silences right for the same object, direction and rule (CHECKS.md)."""
 _OWN_NAMESPACE: Final = (
@@ -43,6 +59,7 @@ _NEVER_SILENCED: Final = frozenset(
 )
 """``cni-does-not-enforce`` is about the cluster: mending the policy mends nothing, and it is said on CREATE only."""
 _RULE: Final = re.compile(r"spec\.(?:ingress|egress)\[\d+\]")
+_PORT: Final = re.compile(r"spec\.(?:(?:ingress|egress)\[\d+\]\.)?ports\[\d+\]")
 
 
 class Crash(Struct, frozen=True):
@@ -81,6 +98,12 @@ class _Statement(Struct):
     def rule(self) -> str:
         """The rule it is about, as a path; empty when it is about the whole object."""
         found = _RULE.match(self.finding.path)
+        return found.group() if found else ""
+
+    @property
+    def port(self) -> str:
+        """The port entry it is about, as a path; empty when it is about none."""
+        found = _PORT.match(self.finding.path)
         return found.group() if found else ""
 
 
@@ -170,8 +193,8 @@ class Judge:
                     statement.level = Level.NOTE
         _silence(statements)
         spoken = [s for s in statements if not s.silenced]
-        mode = self._mode(ctx)
-        rulings = [self._rule(ctx, reference, s, mode) for s in spoken]
+        config, mode = self.config.of(ctx.namespace), self._mode(ctx)
+        rulings = [_rule(ctx, reference, s, config, mode) for s in spoken]
         if any(r.action is Action.DENY for r in rulings) and (not may_deny or ctx.operation is Operation.UPDATE):
             before = self._said_before(ctx) if may_deny else None
             rulings = [_lowered(r, before) for r in rulings]
@@ -192,6 +215,7 @@ class Judge:
 
     def _statements(self, ctx: Context, crashes: list[Crash]) -> list[_Statement]:
         statements: list[_Statement] = []
+        config = self.config.of(ctx.namespace)
         for check in self.checks:
             if check.files_only:
                 applies = ctx.manifest is not None and ctx.view is View.CHECK
@@ -205,31 +229,14 @@ class Judge:
                 crashes.append(Crash(check.id, error))
                 continue
             for finding in findings:
-                level = self.config.level(check.id, check.level if finding.level is None else finding.level)
+                level = config.level(check.id, check.level if finding.level is None else finding.level)
                 statements.append(_Statement(check, finding, level, []))
         return statements
 
-    def _rule(self, ctx: Context, reference: ObjectReference, said: _Statement, mode: Mode) -> Ruling:
-        action = self.config.action(said.check.id, said.level)
-        if said.level is Level.NOTE < said.check.level:
-            action = Action.IGNORE  # the check found no evidence: what is set for the check is about what it can prove
-        waived = self._waiver(ctx, said.check.id, action)
-        if waived or mode is Mode.OFF:
-            action = Action.IGNORE
-        elif action is Action.DENY and mode is Mode.WARN:
-            action = Action.WARN
-        return Ruling(said.check.id, said.level, action, reference, said.finding, tuple(said.also), waived)
-
-    def _waiver(self, ctx: Context, check: str, action: Action) -> str:
-        """The reason for which this finding is waived; a denial is waived by its Namespace only."""
-        key = WAIVER_PREFIX + check
-        namespace = ctx.cluster.namespace(ctx.namespace) if ctx.namespace else None
-        holders: list[Labels] = [namespace.annotations] if namespace else []
-        if action is not Action.DENY and ctx.judged is not None:
-            holders.append(ctx.judged.metadata.annotations)
-        return next((reason for h in holders if (reason := str(h.get(key, "")).strip())), "")
-
     def _mode(self, ctx: Context) -> Mode:
+        own = self.config.settings_of(ctx.namespace)
+        if own is not None and own.mode is not None:
+            return own.mode
         namespace = ctx.cluster.namespace(ctx.namespace) if ctx.namespace else None
         label = namespace.labels.get(MODE_LABEL) if namespace else None
         return Mode(label) if label in set(Mode) else self.config.mode
@@ -254,6 +261,30 @@ class Judge:
         return frozenset(said | {(crash.check, ANYTHING) for crash in crashes})
 
 
+def _rule(ctx: Context, reference: ObjectReference, said: _Statement, config: Config, mode: Mode) -> Ruling:
+    action = config.action(said.check.id, said.level, proven=said.finding.proven)
+    if said.level is Level.NOTE < said.check.level:
+        action = Action.IGNORE  # the check found no evidence: what is set for the check is about what it can prove
+    waived = _waiver(ctx, said.check.id, action, config.waivers(said.check.id))
+    if waived or mode is Mode.OFF:
+        action = Action.IGNORE
+    elif action is Action.DENY and mode is Mode.WARN:
+        action = Action.WARN
+    return Ruling(said.check.id, said.level, action, reference, said.finding, tuple(said.also), waived)
+
+
+def _waiver(ctx: Context, check: str, action: Action, waivers: Waivers) -> str:
+    """The reason for which this finding is waived, empty when it is not; a denial is waived by its Namespace only."""
+    if waivers is Waivers.NONE:
+        return ""
+    namespace = ctx.cluster.namespace(ctx.namespace) if ctx.namespace else None
+    holders: list[Labels] = [namespace.annotations] if namespace else []
+    if action is not Action.DENY and waivers is Waivers.OBJECT and ctx.judged is not None:
+        holders.append(ctx.judged.metadata.annotations)
+    key = WAIVER_PREFIX + check
+    return next((reason for h in holders if (reason := str(h.get(key, "")).strip())), "")
+
+
 def _lowered(ruling: Ruling, said_before: frozenset[tuple[str, str]] | None) -> Ruling:
     """The ruling without its denial: always when nothing may be denied, else where the old object had it too."""
     if ruling.action is not Action.DENY:
@@ -269,6 +300,8 @@ def _silence(statements: list[_Statement]) -> None:
     _silence_along(_OWN_NAMESPACE, statements, lambda cause, _: cause.finding.path == "metadata.namespace")
     _silence_along(_WHOLE_OBJECT, statements, lambda cause, other: not cause.rule or cause.rule == other.rule)
     _silence_along(_ONE_RULE, statements, lambda cause, other: bool(cause.rule) and cause.rule == other.rule)
+    _silence_along(_ONE_PORT, statements, lambda cause, other: bool(cause.port) and cause.port == other.port)
+    _silence_along(_SERVICE, statements, lambda cause, other: not cause.port or cause.port == other.port)
 
 
 def _silence_along(

@@ -36,7 +36,7 @@ def run(ctx: Context) -> Iterator[Finding]:
         return
     level = Level.WARNING if ctx.sees_whole else Level.NOTE
     message = f"{what}{failing_term(ctx, selector, here)}: it isolates nothing"
-    yield Finding("spec.podSelector", message, "compare with the labels of the pods", level, value)
+    yield Finding("spec.podSelector", message, "compare with the labels of the pods", level, value, proven=False)
 
 
 def selected_before(ctx: Context, old: NetworkPolicy) -> bool:

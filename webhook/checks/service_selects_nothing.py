@@ -39,7 +39,7 @@ def run(ctx: Context) -> Iterator[Finding]:
         return
     level = Level.WARNING if ctx.sees_whole else Level.NOTE
     message = f"{what}{failing_term(ctx, selector, here)}: it leads nowhere"
-    yield Finding("spec.selector", message, "compare with the labels of the pods", level, value)
+    yield Finding("spec.selector", message, "compare with the labels of the pods", level, value, proven=False)
 
 
 _PODS = """
