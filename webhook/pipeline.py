@@ -15,7 +15,7 @@ from webhook.checks import all_checks
 from webhook.config import Config, Mode, Waivers
 from webhook.model.cluster import Cluster
 from webhook.model.manifest import Manifest, value_at
-from webhook.model.objects import MODE_LABEL, WAIVER_PREFIX, Labels
+from webhook.model.objects import MODE_LABEL, WAIVER_PREFIX, Key, Labels, NetworkPolicy, Service
 from webhook.model.review import Request
 from webhook.verdict import Action, ObjectReference, Ruling, Verdict
 
@@ -85,6 +85,41 @@ class Judgement(Struct, frozen=True):
     rests_on: frozenset[str] = frozenset()
 
 
+class Deletions:
+    """The NetworkPolicies and Services that were deleted a short while ago (CHECKS.md, conduct 5).
+
+    ``kubectl replace --force`` deletes an object and creates it anew: what is denied then would leave its pods open.
+
+    Args:
+        clock: seconds, only ever compared with each other.
+    """
+
+    SECONDS: Final = 600.0
+    MOST: Final = 10_000
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._deleted: dict[tuple[str, Key], tuple[float, Judged]] = {}
+
+    def remember(self, record: object) -> None:
+        """Takes note of a deleted object; other kinds than the judged ones are nothing to remember."""
+        if not isinstance(record, NetworkPolicy | Service):
+            return
+        self._deleted.pop((record.kind, record.key), None)  # so that the dictionary is in the order of time
+        self._deleted[record.kind, record.key] = self._clock(), record
+        while len(self._deleted) > self.MOST:
+            del self._deleted[next(iter(self._deleted))]
+
+    def recent(self, kind: str, key: Key) -> Judged | None:
+        """The object of this name as it was when it was deleted, within ten minutes."""
+        for each, (at, _) in list(self._deleted.items()):
+            if self._clock() - at <= self.SECONDS:
+                break
+            del self._deleted[each]
+        found = self._deleted.get((kind, key))
+        return found[1] if found else None
+
+
 class _Statement(Struct):
     """A finding on its way to a ruling."""
 
@@ -114,6 +149,7 @@ class Judge:
         config: what is denied, warned about, or ignored.
         checks: the checks; all that are shipped by default.
         on_crash: called with every crash, so that it is counted and logged.
+        deletions: what was deleted a short while ago.
     """
 
     def __init__(
@@ -121,11 +157,13 @@ class Judge:
         config: Config | None = None,
         checks: Sequence[Check] | None = None,
         on_crash: Callable[[Crash], None] = lambda _: None,
+        deletions: Deletions | None = None,
     ) -> None:
         self.config = config or Config()
         self.checks = tuple(all_checks() if checks is None else checks)
         self.check_ids = frozenset(check.id for check in self.checks)
         self._on_crash = on_crash
+        self.deletions = deletions
 
     # --- the ways in
 
@@ -141,6 +179,11 @@ class Judge:
         judged = request.old if request.operation == Operation.DELETE else request.new
         if judged is None or request.operation == "CONNECT":
             return Judgement(Verdict())
+        before = request.old
+        if self.deletions is not None and request.operation == Operation.DELETE and not request.dry_run:
+            self.deletions.remember(judged)
+        elif self.deletions is not None and request.operation == Operation.CREATE:
+            before = self.deletions.recent(request.kind, (request.namespace, request.name))
         ctx = Context(
             Operation(request.operation),
             judged,
@@ -158,7 +201,7 @@ class Judge:
             and not _terminating(cluster, request.namespace)
         )
         reference = _reference(request.kind, request.namespace, request.name)
-        return self._judge(ctx, reference, may_deny=may_deny, synced=synced)
+        return self._judge(ctx, reference, may_deny=may_deny, synced=synced, before=before)
 
     def check(self, manifest: Manifest, judged: Judged | None, cluster: Cluster) -> Judgement:
         """Judges one object of a file, as if all files were applied together (CONTRACT.md, ``check``).
@@ -184,7 +227,15 @@ class Judge:
 
     # --- the way through
 
-    def _judge(self, ctx: Context, reference: ObjectReference, *, may_deny: bool, synced: bool = True) -> Judgement:
+    def _judge(
+        self,
+        ctx: Context,
+        reference: ObjectReference,
+        *,
+        may_deny: bool,
+        synced: bool = True,
+        before: Judged | None = None,
+    ) -> Judgement:
         crashes: list[Crash] = []
         statements = self._statements(ctx, crashes)
         if not synced:
@@ -195,9 +246,9 @@ class Judge:
         spoken = [s for s in statements if not s.silenced]
         config, mode = self.config.of(ctx.namespace), self._mode(ctx)
         rulings = [_rule(ctx, reference, s, config, mode) for s in spoken]
-        if any(r.action is Action.DENY for r in rulings) and (not may_deny or ctx.operation is Operation.UPDATE):
-            before = self._said_before(ctx) if may_deny else None
-            rulings = [_lowered(r, before) for r in rulings]
+        if any(r.action is Action.DENY for r in rulings) and (not may_deny or before is not None):
+            said_before = self._said_of(before, ctx) if may_deny and before is not None else None
+            rulings = [_lowered(r, said_before) for r in rulings]
         rulings.sort(key=lambda r: (r.action is not Action.DENY, r.action is Action.IGNORE, -r.level))
         for crash in crashes:
             self._on_crash(crash)
@@ -241,17 +292,15 @@ class Judge:
         label = namespace.labels.get(MODE_LABEL) if namespace else None
         return Mode(label) if label in set(Mode) else self.config.mode
 
-    def _said_before(self, ctx: Context) -> frozenset[tuple[str, str]]:
-        """What would be said of the old object today: an update that does not make it worse is not denied.
+    def _said_of(self, old: Judged, ctx: Context) -> frozenset[tuple[str, str]]:
+        """What would be said of the old object today: a change that does not make it worse is not denied.
 
         A check that crashes on the old object counts as having said whatever it says now: a bug denies nothing.
         """
-        if ctx.old is None:
-            return frozenset()
         crashes: list[Crash] = []
         before = Context(
             ctx.operation,
-            ctx.old,
+            old,
             ctx.cluster,
             view=ctx.view,
             disclosure=ctx.disclosure,

@@ -10,8 +10,10 @@ import re
 import ssl
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final, Protocol
 
+import msgspec
 from aiohttp import web
 
 from webhook.metrics import CONTENT_TYPE, Metrics
@@ -19,7 +21,7 @@ from webhook.model.cluster import Cluster
 from webhook.model.review import JUDGED, Request, ReviewError, decode_review, encode_answer
 from webhook.pipeline import Crash, Judge, Judgement
 from webhook.state.watch import KindStatus
-from webhook.verdict import Action
+from webhook.verdict import Action, Verdict
 
 LARGEST_BODY: Final = 8 << 20
 """Bytes. An UPDATE carries the object twice: a 2.3 MB policy gave a review of 4.6 MB (facts/production.md 1.3)."""
@@ -30,6 +32,12 @@ PATIENCE_SECONDS: Final = 0.15
 _DEFAULT_TIMEOUT: Final = 10.0
 _MARGIN: Final = 0.2
 """Seconds before the API server's timeout at which an answer must be on its way."""
+_SPEAKS: Final = {
+    "/validate": frozenset({Action.DENY, Action.WARN}),
+    "/enforce": frozenset({Action.DENY}),
+    "/advise": frozenset({Action.WARN}),
+}
+"""What each path says; one judge stands behind all three (CONTRACT.md, webhook)."""
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m)")
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
@@ -86,13 +94,16 @@ class Service:
         self.draining = False
         self._clock = clock
         self._crashed: set[str] = set()
+        if judge.deletions is not None:
+            state.cluster.on_removed = judge.deletions.remember
 
     # --- the two applications
 
     def admission(self) -> web.Application:
         """What the API server talks to."""
         app = web.Application(client_max_size=LARGEST_BODY)
-        app.router.add_post("/validate", self.validate)
+        for path, speaks in _SPEAKS.items():
+            app.router.add_post(path, partial(self._answer, speaks=speaks))
         return app
 
     def operations(self) -> web.Application:
@@ -103,8 +114,8 @@ class Service:
         app.router.add_get("/metrics", self._metrics)
         return app
 
-    async def validate(self, http: web.Request) -> web.Response:
-        """Answers one AdmissionReview; 400 with the reason when the body is none."""
+    async def _answer(self, http: web.Request, speaks: frozenset[Action]) -> web.Response:
+        """Answers one AdmissionReview with what may be said on this path; 400 with the reason when the body is none."""
         body = await http.read()
         start = self._clock()
         try:
@@ -115,6 +126,7 @@ class Service:
             return self._respond(web.Response(status=400, text=f"netadmit: {error}\n"))
         deadline = start + max(parse_timeout(http.query.get("timeout", "")) - _MARGIN, 0.0)
         judgement = await self._judge(request, start, deadline)
+        judgement = saying(judgement, speaks)
         self._record(request, judgement, self._clock() - start)
         return self._respond(web.Response(body=answer(request, judgement), content_type="application/json"))
 
@@ -196,6 +208,12 @@ class Service:
 
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=self.metrics.exposition(), headers={"Content-Type": CONTENT_TYPE})
+
+
+def saying(judgement: Judgement, speaks: frozenset[Action]) -> Judgement:
+    """The judgement without what another path says."""
+    kept = tuple(r for r in judgement.verdict.rulings if r.action in speaks or r.action is Action.IGNORE)
+    return msgspec.structs.replace(judgement, verdict=Verdict(kept))
 
 
 def answer(request: Request, judgement: Judgement) -> bytes:

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import tempfile
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -21,7 +22,7 @@ from certs.store import provide
 from webhook.cli import OK, UNUSABLE, UsageError
 from webhook.cli.check import configuration
 from webhook.cli.state_options import add_state_arguments, credentials, load_state, report_problems, wants_live
-from webhook.pipeline import Judge
+from webhook.pipeline import Deletions, Judge
 from webhook.server import FixedState, Listeners, Service, State, server_tls
 from webhook.state.watch import LiveState
 
@@ -69,7 +70,7 @@ def _port(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    judge = Judge(configuration(args))
+    judge = Judge(configuration(args), deletions=Deletions(time.monotonic))
     _log_as_json()
     if args.cluster or args.complete:
         wants_live(args)

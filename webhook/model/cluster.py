@@ -8,7 +8,7 @@ mutates it between reviews, a review sees one consistent state.
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Final, TypeVar
 
@@ -144,6 +144,8 @@ class Cluster:
         self._by_value_here: dict[tuple[str, str, str], dict[PodClass, None]] = {}
         self._namespaces_by_value: dict[tuple[str, str], dict[str, None]] = {}
         self._class_of: dict[tuple[str, Key], PodClass] = {}
+        self.on_removed: Callable[[Record], None] = lambda _: None
+        """Called with every object that is removed."""
         self.generation = 0
         """Grows with every change: what is derived from the state may be kept until it does."""
 
@@ -187,6 +189,7 @@ class Cluster:
         if gone is None:
             return
         self.generation += 1
+        self.on_removed(gone)
         if isinstance(gone, Namespace):
             self._index_namespace(gone, None)
         self._population[key[0]] -= 1
