@@ -18,6 +18,7 @@ LONGEST_LINE: Final = 256
 BUDGET: Final = 4096
 """Characters of all warnings of a request together, shared with other webhooks."""
 _LONGEST_NAME: Final = 80
+_LONGEST_KIND: Final = 63
 
 
 class Action(StrEnum):
@@ -37,7 +38,8 @@ class ObjectReference(Struct, frozen=True):
     def __str__(self) -> str:
         """``NetworkPolicy shop/api``, as every line to a person begins."""
         name = f"{self.namespace}/{self.name}" if self.namespace else self.name
-        return f"{self.kind} {elide(clean(name), _LONGEST_NAME)}"
+        # In files the kind, too, is whatever somebody wrote.
+        return f"{elide(clean(self.kind), _LONGEST_KIND)} {elide(clean(name), _LONGEST_NAME)}"
 
 
 class Ruling(Struct, frozen=True):
