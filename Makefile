@@ -39,8 +39,10 @@ format: $(READY) ## formats the code
 bench: $(READY) ## reviews per second, latency and memory, against the same server saying yes to everything
 	@$(BIN)/python -m bench
 
-docs: $(READY) ## makes docs/checks.md from the checks
+docs: $(READY) ## makes docs/checks.md from the checks, and the schema of the configuration
 	@$(BIN)/netadmit checks -o markdown > docs/checks.md
+	@$(BIN)/python -c 'import json; from webhook.config import json_schema; print(json.dumps(json_schema(), indent=2))' \
+	  > docs/config.schema.json
 
 cluster: $(READY) ## a real local control plane to try things out with (built once, 15 minutes)
 	@$(BIN)/python tests/cluster/control_plane.py

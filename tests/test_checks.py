@@ -1,13 +1,14 @@
 """Every example of every check: what stands in the documentation is what the judge says."""
 
 import io
+import json
 from pathlib import Path
 
 import pytest
 
 from webhook.check import Check, Disclosure, Example, Level, Operation, View
 from webhook.checks import all_checks
-from webhook.config import Config
+from webhook.config import Config, json_schema
 from webhook.model.objects import NetworkPolicy, Service
 from webhook.model.review import JUDGED, Request
 from webhook.pipeline import Judge
@@ -95,3 +96,8 @@ def test_the_reference_is_made_of_the_checks() -> None:
     made = "".join(f"{line}\n" for line in reference(all_checks()))
     kept = (Path(__file__).parents[1] / "docs" / "checks.md").read_text()
     assert kept == made, "run make docs"
+
+
+def test_the_published_schema_is_the_configuration_s() -> None:
+    kept = (Path(__file__).parents[1] / "docs" / "config.schema.json").read_text()
+    assert json.loads(kept) == json_schema(), "run make docs"

@@ -225,6 +225,18 @@ class Judge:
         reference = ObjectReference(manifest.api_version, manifest.kind, str(namespace or ""), str(name or ""))
         return self._judge(ctx, reference, may_deny=True)
 
+    def audit(self, judged: Judged, cluster: Cluster) -> Judgement:
+        """Judges an object that is in the cluster already, with all that belongs to it."""
+        ctx = Context(
+            Operation.CREATE,
+            judged,
+            cluster,
+            view=View.AUDIT,
+            disclosure=Disclosure.CLUSTER,
+            check_ids=self.check_ids,
+        )
+        return self._judge(ctx, _reference(judged.kind, *judged.key), may_deny=True)
+
     # --- the way through
 
     def _judge(

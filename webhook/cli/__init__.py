@@ -18,6 +18,10 @@ COMMANDS: Final = {
     "review": "answers one AdmissionReview",
     "check": "judges files as if they were applied together",
     "checks": "lists the checks, or explains one",
+    "audit": "judges what is in the cluster already",
+    "enforcement": "says whether this cluster enforces NetworkPolicies, who does, and from what it is told",
+    "snapshot": "writes the live state that checks read, as YAML",
+    "certs": "issues, inspects and rotates serving certificates in a folder",
 }
 OK: Final = 0
 DENIED: Final = 1

@@ -27,13 +27,18 @@ EXAMPLE = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="files or folders to judge; - is standard input")
-    parser.add_argument("-o", "--output", choices=("text", "json"), default="text")
-    parser.add_argument("--notes", action="store_true", help="show notes in the text, not only their number")
     add_output_arguments(parser)
     add_state_arguments(parser)
 
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--output``, ``--notes``, ``--fail-on`` and ``--config``."""
+    parser.add_argument("-o", "--output", choices=("text", "json"), default="text")
+    parser.add_argument("--notes", action="store_true", help="show notes in the text, not only their number")
+    add_verdict_arguments(parser)
+
+
+def add_verdict_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds ``--fail-on`` and ``--config``."""
     parser.add_argument(
         "--fail-on",
@@ -52,15 +57,7 @@ def run(args: argparse.Namespace) -> int:
     reviewed = state.review(args.paths, stdin=standard_input())
     results = judge_files(judge, state, reviewed)
     lost = report_problems(state.problems)
-    if args.output == "json":
-        from webhook.report.machine import as_json  # noqa: PLC0415
-
-        sys.stdout.buffer.write(as_json(results))
-    else:
-        from webhook.report.text import lines  # noqa: PLC0415
-
-        for line in lines(results, notes=args.notes):
-            print(line)
+    print_results(results, args)
     if not reviewed:
         sys.stderr.write("netadmit: there was no Kubernetes object to judge\n")
     if lost or not reviewed:
@@ -71,6 +68,19 @@ def run(args: argparse.Namespace) -> int:
 def report_crash(crash: Crash) -> None:
     """Says that a check failed: the rest was judged."""
     sys.stderr.write(f"netadmit: check {crash.check} failed ({crash.error!r}); the rest was judged, please report it\n")
+
+
+def print_results(results: Results, args: argparse.Namespace) -> None:
+    """Prints what was found in the form that was asked for."""
+    if args.output == "json":
+        from webhook.report.machine import as_json  # noqa: PLC0415
+
+        sys.stdout.buffer.write(as_json(results))
+        return
+    from webhook.report.text import lines  # noqa: PLC0415
+
+    for line in lines(results, notes=args.notes):
+        print(line)
 
 
 def configuration(args: argparse.Namespace) -> Config:

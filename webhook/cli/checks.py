@@ -1,4 +1,7 @@
-"""Lists the checks, or explains one: why it matters, a bad and a good example, what to do."""
+"""Lists the checks, or explains one: why it matters, a bad and a good example, what to do.
+
+With --effective it shows what a configuration makes of them, for the whole cluster and for single namespaces.
+"""
 
 import argparse
 import sys
@@ -9,7 +12,9 @@ import msgspec
 from webhook.check import Check, Example, Level
 from webhook.checks import all_checks
 from webhook.cli import OK, UsageError
+from webhook.cli.check import configuration
 from webhook.config import Config
+from webhook.model.objects import MODE_LABEL
 from webhook.model.selectors import nearest
 from webhook.report.markdown import reference
 from webhook.report.text import Paint
@@ -17,20 +22,28 @@ from webhook.report.text import Paint
 EXAMPLE = """examples:
   netadmit checks
   netadmit checks peers-or-not-and
+  netadmit checks --effective --config config.yaml --namespace shop
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", nargs="?", metavar="ID", help="the check to explain")
     parser.add_argument("-o", "--output", choices=("text", "json", "markdown"), default="text")
+    parser.add_argument("--effective", action="store_true", help="show what the configuration makes of the checks")
+    parser.add_argument("--config", metavar="FILE", help="the configuration, as `netadmit serve` takes it")
+    parser.add_argument("--namespace", metavar="NAME", default="", help="show what holds in this namespace")
 
 
 def run(args: argparse.Namespace) -> int:
+    if (args.config or args.namespace) and not args.effective:
+        raise UsageError("--config and --namespace go with --effective")
     by_id = {check.id: check for check in all_checks()}
     if args.id is not None and args.id not in by_id:
         near = nearest(args.id, by_id)
         raise UsageError(f"there is no check {args.id!r}" + (f", did you mean {near!r}?" if near else ""))
     chosen = [by_id[args.id]] if args.id else list(by_id.values())
+    if args.effective:
+        return _show_effective(chosen, configuration(args), args)
     if args.output == "json":
         described = [_describe(check) for check in chosen]
         document = described[0] if args.id else described
@@ -39,6 +52,35 @@ def run(args: argparse.Namespace) -> int:
     as_text = explain(chosen[0]) if args.id else _table(chosen)
     for line in reference(chosen) if args.output == "markdown" else as_text:
         print(line)
+    return OK
+
+
+def _show_effective(checks: list[Check], config: Config, args: argparse.Namespace) -> int:
+    """Shows level, action and waivers of every check as they hold, and the settings that lead there."""
+    own = config.of(args.namespace)
+    settings = config.settings_of(args.namespace)
+    label = "" if settings and settings.mode else f" (a Namespace's label {MODE_LABEL} overrides it)"
+    rows = [(c, level := own.level(c.id, c.level), own.action(c.id, level), own.waivers(c.id)) for c in checks]
+    if args.output == "json":
+        document = {
+            "mode": own.mode,
+            "profile": own.profile,
+            "disclose": own.disclose,
+            "checks": [
+                {"id": check.id, "level": str(level), "action": action, "waivers": waivers}
+                for check, level, action, waivers in rows
+            ],
+            "namespaces": [settings.match for settings in config.namespaces],
+        }
+        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(document)) + b"\n")
+        return OK
+    print(f"mode {own.mode}{label}, profile {own.profile}, disclose {own.disclose}")
+    width = max(len(check.id) for check in checks)
+    for check, level, action, waivers in rows:
+        by = {"object": "object or Namespace", "namespace": "Namespace", "none": "nobody"}[waivers]
+        print(f"{check.id:<{width}}  {level!s:<7}  {action:<6}  warnings waived by: {by}")
+    for each in config.namespaces if not args.namespace else ():
+        print(f"set apart: namespaces {', '.join(each.match)} (--namespace NAME shows what holds there)")
     return OK
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from webhook.check import Level
 from webhook.cli import DENIED, OK, UNUSABLE, UsageError
-from webhook.cli.check import add_output_arguments, configuration, report_crash
+from webhook.cli.check import add_verdict_arguments, configuration, report_crash
 from webhook.cli.state_options import add_state_arguments, load_state, report_problems
 from webhook.model.review import ReviewError, decode_review
 from webhook.pipeline import Judge
@@ -23,7 +23,7 @@ EXAMPLE = """example:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", nargs="?", default="-", metavar="FILE", help="the AdmissionReview, JSON (default: -)")
-    add_output_arguments(parser)
+    add_verdict_arguments(parser)
     add_state_arguments(parser)
 
 

@@ -137,7 +137,7 @@ def names(bind: str, more: list[str]) -> list[str]:
     """The names for an issued certificate: the Service's in this pod's namespace, this machine's, the given ones."""
     namespace = os.environ.get("POD_NAMESPACE", "netadmit")
     service = f"netadmit.{namespace}"
-    local = [] if bind in {"0.0.0.0", "::"} else [bind]
+    local = [] if bind in {"", "0.0.0.0", "::"} else [bind]
     every = [f"{service}.svc", f"{service}.svc.cluster.local", service, "localhost", "127.0.0.1", "::1", *local, *more]
     return list(dict.fromkeys(every))
 

@@ -58,6 +58,16 @@ def load_state(args: argparse.Namespace) -> FileState:
     return state
 
 
+def load_state_live_by_default(args: argparse.Namespace) -> FileState:
+    """`load_state` for commands about a cluster: without options the live one.
+
+    Raises:
+        UsageError: the live cluster cannot be read.
+    """
+    wants_live(args)
+    return load_state(args) if args.cluster or args.complete else _read_live(args)
+
+
 def credentials(args: argparse.Namespace) -> "Credentials":
     """Credentials for the live cluster; says on standard error which one it is.
 
@@ -86,7 +96,7 @@ async def _read_once(access: "Credentials") -> FileState:
     task = asyncio.create_task(live.run())
     try:
         if not await live.wait_synced(_SYNC_SECONDS):
-            waiting = ", ".join(s.kind for s in live.status() if not s.synced)
+            waiting = ", ".join(f"{s.kind} ({s.reason})" for s in live.status() if not s.synced)
             raise UsageError(f"the cluster of context {access.context} did not answer for {waiting}")
     finally:
         task.cancel()

@@ -25,8 +25,8 @@ def as_json(results: Results) -> bytes:
 
 
 def _finding(result: Result) -> dict[str, Any]:
-    ruling, position = result.ruling, result.position
-    return {
+    ruling = result.ruling
+    finding: dict[str, Any] = {
         "check": ruling.check,
         "level": str(ruling.level),
         "action": ruling.action.value,
@@ -40,10 +40,12 @@ def _finding(result: Result) -> dict[str, Any]:
         "message": ruling.finding.line,
         "remedy": ruling.finding.remedy,
         "also": list(ruling.also),
-        "source": {
+    }
+    if result.manifest and (position := result.position):
+        finding["source"] = {
             "file": result.manifest.file,
             "document": result.manifest.document,
             "line": position.line,
             "column": position.column,
-        },
-    }
+        }
+    return finding

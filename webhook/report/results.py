@@ -10,15 +10,15 @@ from webhook.verdict import Action, Ruling
 
 
 class Result(Struct, frozen=True):
-    """A ruling, with the text that it is about."""
+    """A ruling, with the text that it is about; there is none where a live cluster is judged."""
 
     ruling: Ruling
-    manifest: Manifest
+    manifest: Manifest | None = None
 
     @property
-    def position(self) -> Position:
+    def position(self) -> Position | None:
         """Where the offending field stands; the nearest field above it where the text does not have it."""
-        return self.manifest.locate(parse_path(self.ruling.finding.path))
+        return self.manifest.locate(parse_path(self.ruling.finding.path)) if self.manifest else None
 
 
 class Results(Struct, frozen=True):
@@ -57,7 +57,12 @@ def fails(rulings: Iterable[Ruling], fail_on: Level) -> bool:
 
 
 def in_file_order(results: Iterable[Result]) -> Sequence[Result]:
-    """Results by their place in the text; files stay in the order in which they were read."""
+    """Results by their place in the text; files stay in the order in which they were read, and what has no text."""
     files: dict[str, int] = {}
-    numbered = [(files.setdefault(r.manifest.file, len(files)), r) for r in results]
-    return [r for _, r in sorted(numbered, key=lambda n: (n[0], n[1].position.line, n[1].position.column))]
+
+    def place(result: Result) -> tuple[int, int, int]:
+        number = files.setdefault(result.manifest.file if result.manifest else "", len(files))
+        at = result.position
+        return (number, at.line, at.column) if at else (number, 0, 0)
+
+    return sorted(results, key=place)

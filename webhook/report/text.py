@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final, TextIO
 
 from webhook.check import Level, count
+from webhook.model.manifest import Position
 from webhook.report.results import Result, Results, in_file_order
 from webhook.verdict import Action, clean
 
@@ -44,25 +45,34 @@ def lines(results: Results, *, notes: bool = False) -> Iterator[str]:
 
 
 def _finding(result: Result, paint: Paint) -> Iterator[str]:
-    ruling, position = result.ruling, result.position
+    ruling = result.ruling
     colour = _COLOURS[ruling.level]
-    where = f"{result.manifest.file}:{position.line}:{position.column}"
     denied = " (denied)" if ruling.action is Action.DENY and ruling.level < Level.ERROR else ""
     head = paint(colour, f"{ruling.level}[{ruling.check}]") + denied
-    yield f"{paint('1', where)}: {head} {ruling.object}"
-    yield f"  {clean(ruling.finding.message)}"
-    text = result.manifest.line_text(position.line)
-    if text.strip():
-        number = str(position.line)
-        margin = " " * len(number)
-        yield paint("34", f" {margin} |")
-        yield paint("34", f" {number} | ") + clean(text)
-        length = max(len(_word(text[position.column - 1 :])), 1)
-        yield paint("34", f" {margin} | ") + " " * (position.column - 1) + paint(colour, "^" * length)
+    if result.manifest and (position := result.position):
+        where = f"{result.manifest.file}:{position.line}:{position.column}"
+        yield f"{paint('1', where)}: {head} {ruling.object}"
+        yield f"  {clean(ruling.finding.message)}"
+        yield from _caret(result.manifest.line_text(position.line), position, paint, colour)
+    else:
+        yield f"{head} {paint('1', str(ruling.object))}: {ruling.finding.path}"
+        yield f"  {clean(ruling.finding.message)}"
     if ruling.finding.remedy:
         yield paint("34", "   = ") + paint("1;32", "help") + f": {clean(ruling.finding.remedy)}"
     if ruling.also:
         yield paint("34", "   = ") + f"also: {', '.join(ruling.also)}"
+
+
+def _caret(text: str, position: Position, paint: Paint, colour: str) -> Iterator[str]:
+    """The line of the file, with a caret under the field."""
+    if not text.strip():
+        return
+    number = str(position.line)
+    margin = " " * len(number)
+    yield paint("34", f" {margin} |")
+    yield paint("34", f" {number} | ") + clean(text)
+    length = max(len(_word(text[position.column - 1 :])), 1)
+    yield paint("34", f" {margin} | ") + " " * (position.column - 1) + paint(colour, "^" * length)
 
 
 def _word(text: str) -> str:

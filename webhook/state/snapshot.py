@@ -1,0 +1,218 @@
+"""Writes the state as plain Kubernetes objects: what checks read, and nothing else.
+
+The records never held Secrets, environment values, users' command lines or foreign annotations, so none can get out;
+reading the documents back gives the same records.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, TextIO
+
+import msgspec
+import yaml
+
+from webhook.model.cluster import Cluster, Completeness
+from webhook.model.objects import (
+    CRON_JOB,
+    KINDS,
+    NAME_LABEL,
+    WAIVER_PREFIX,
+    ConfigMap,
+    Container,
+    ContainerPort,
+    EndpointSlice,
+    Ingress,
+    Key,
+    Namespace,
+    NetworkPolicy,
+    Node,
+    Pod,
+    Record,
+    Service,
+    Workload,
+)
+from webhook.state import scalars
+
+_GONE: Final = "1970-01-01T00:00:00Z"
+"""A deletionTimestamp: a record knows only that there is one."""
+
+
+def write_snapshot(cluster: Cluster, stream: TextIO) -> int:
+    """Writes the header document and every object; returns how many objects."""
+    number = 0
+    yaml.dump(header(cluster), stream, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    for document in documents(cluster):
+        stream.write("---\n")
+        yaml.dump(document, stream, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+        number += 1
+    return number
+
+
+def header(cluster: Cluster) -> dict[str, Any]:
+    """The document that says which kinds are complete (CONTRACT.md, completeness)."""
+    complete = [kind for kind in KINDS if cluster.completeness(kind) is Completeness.COMPLETE]
+    return {"apiVersion": "netadmit.io/v1", "kind": "Snapshot", "kinds": complete}
+
+
+def documents(cluster: Cluster) -> Iterator[dict[str, Any]]:
+    """Every object of the state as the API would show it, by kind, namespace and name."""
+    for kind in KINDS:
+        for key in sorted(cluster.keys(kind)):
+            record = cluster.get(kind, key)
+            if record is not None:
+                yield document(record)
+
+
+def document(record: Record) -> dict[str, Any]:
+    """One record as a Kubernetes object, without empty fields."""
+    api_version, _, kind = record.kind.rpartition("/")
+    return {"apiVersion": api_version, "kind": kind, **_body(record)}
+
+
+def _body(record: Record) -> dict[str, Any]:
+    match record:
+        case NetworkPolicy() | Service():
+            return _api_shape(record)
+        case Namespace():
+            labels = {k: v for k, v in record.labels.items() if (k, v) != (NAME_LABEL, record.name)}
+            metadata = _metadata(record.key, labels, terminating=record.terminating)
+            metadata |= _filled(annotations=dict(record.annotations), creationTimestamp=record.created)
+            return {"metadata": metadata}
+        case Pod():
+            return _pod(record)
+        case Workload():
+            return _workload(record)
+        case Node():
+            metadata = _metadata(record.key, record.labels) | _filled(annotations=dict(record.annotations))
+            status = _filled(
+                addresses=[{"type": "InternalIP", "address": a} for a in record.addresses],
+                nodeInfo=_filled(kubeletVersion=record.kubelet_version),
+            )
+            return {"metadata": metadata, **_filled(spec=_filled(providerID=record.provider_id), status=status)}
+        case ConfigMap():
+            return {"metadata": _metadata(record.key), **_filled(data=dict(record.data))}
+        case EndpointSlice():
+            labels = _filled(**{"kubernetes.io/service-name": record.service})
+            return {
+                "metadata": _metadata(record.key, labels),
+                "addressType": "IPv4",
+                "endpoints": [{"addresses": list(record.addresses)}] if record.addresses else [],
+                "ports": [_filled(name=p.name, port=p.number, protocol=p.protocol) for p in record.ports],
+            }
+        case Ingress():
+            paths = [{"backend": {"service": {"name": name}}} for name in record.services]
+            return {"metadata": _metadata(record.key), **_filled(spec=_filled(rules=[{"http": {"paths": paths}}]))}
+
+
+def _filled(**fields: Any) -> dict[str, Any]:
+    """The fields that say anything."""
+    return {name: value for name, value in fields.items() if value not in (None, "", [], {}, False)}
+
+
+def _metadata(key: Key, labels: Mapping[str, str] | None = None, *, terminating: bool = False) -> dict[str, Any]:
+    namespace, name = key
+    return _filled(
+        name=name, namespace=namespace, labels=dict(labels or {}), deletionTimestamp=_GONE if terminating else None
+    )
+
+
+def _owner(owner: Key | None) -> dict[str, Any]:
+    return {"ownerReferences": [{"kind": owner[0], "name": owner[1], "controller": True}]} if owner else {}
+
+
+def _ports(ports: tuple[ContainerPort, ...]) -> list[dict[str, Any]]:
+    return [_filled(containerPort=p.number, name=p.name, protocol=p.protocol) for p in ports]
+
+
+def _pod_spec(ports: tuple[ContainerPort, ...], *, host_network: bool, containers: tuple[Container, ...] = ()) -> Any:
+    """A pod's spec; all ports stand at the first container, where they keep their order."""
+    shown = [
+        _filled(
+            name=c.name,
+            image=c.image,
+            command=[c.args[0]] if c.args and c.args[0] else [],
+            args=list(c.args[1:]),
+            env=[{"name": k, "value": v} for k, v in c.env.items()],
+        )
+        for c in containers
+    ] or ([{"name": "container"}] if ports else [])
+    if ports:
+        shown[0]["ports"] = _ports(ports)
+    return _filled(hostNetwork=host_network, containers=shown)
+
+
+def _pod(pod: Pod) -> dict[str, Any]:
+    ready = [{"type": "Ready", "status": "True"}] if pod.ready else []
+    return {
+        "metadata": _metadata(pod.key, pod.labels, terminating=pod.terminating) | _owner(pod.owner),
+        **_filled(
+            spec=_filled(nodeName=pod.node) | _pod_spec(pod.ports, host_network=pod.host_network),
+            status=_filled(phase=pod.phase, podIPs=[{"ip": ip} for ip in pod.ips], conditions=ready),
+        ),
+    }
+
+
+def _workload(workload: Workload) -> dict[str, Any]:
+    spec = _pod_spec(workload.ports, host_network=workload.host_network, containers=workload.containers)
+    template = _filled(metadata=_filled(labels=dict(workload.labels)), spec=spec)
+    metadata = _metadata(workload.key, workload.own_labels) | _owner(workload.owner)
+    if workload.kind == CRON_JOB:
+        return {"metadata": metadata, "spec": {"jobTemplate": {"spec": {"template": template}}}}
+    daemon = workload.kind.endswith("/DaemonSet")
+    status = (
+        {"desiredNumberScheduled": workload.desired, "numberReady": workload.ready}
+        if daemon
+        else {"replicas": workload.desired, "readyReplicas": workload.ready}
+    )
+    status = {name: number for name, number in status.items() if number is not None}
+    if workload.finished:
+        status["conditions"] = [{"type": "Complete", "status": "True"}]  # type: ignore[assignment]
+    spec_fields: dict[str, Any] = {"template": template}
+    if workload.replicas != 1:
+        spec_fields["replicas"] = workload.replicas
+    return {"metadata": metadata, "spec": spec_fields, **_filled(status=status)}
+
+
+def _api_shape(record: NetworkPolicy | Service) -> dict[str, Any]:
+    """NetworkPolicies and Services, which are kept in the API's shape; of their annotations only the waivers."""
+    data = _without_empty(msgspec.to_builtins(record))
+    metadata = data["metadata"]
+    waivers = {k: v for k, v in metadata.pop("annotations", {}).items() if k.startswith(WAIVER_PREFIX)}
+    return {"metadata": metadata | _filled(annotations=waivers), "spec": data.get("spec", {})}
+
+
+_MEANT_WHEN_EMPTY: Final = frozenset({"podSelector", "namespaceSelector", "metadata", "spec"})
+"""An empty selector matches everything, an absent one nothing, or is none at all."""
+_OF_LABELS: Final = frozenset({"labels", "annotations", "matchLabels", "selector"})
+"""Maps of texts, in which an empty text is a value."""
+
+
+def _without_empty(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_without_empty(v) for v in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {k: v if k in _OF_LABELS else _without_empty(v) for k, v in value.items()}
+    return {k: v for k, v in kept.items() if _says(v) or (k in _MEANT_WHEN_EMPTY and v is not None)}
+
+
+def _says(value: Any) -> bool:
+    return value not in (None, "", [], {}, 0, False)
+
+
+class _Dumper(yaml.CSafeDumper):
+    """Quotes every text that kubectl would read as something else than text (YAML 1.1 as yaml.v2 knows it)."""
+
+    def ignore_aliases(self, _data: Any) -> bool:
+        return True
+
+
+def _represent_text(dumper: yaml.CSafeDumper, text: str) -> yaml.ScalarNode:
+    try:
+        plain = scalars.resolve(None, text) == text
+    except scalars.ScalarError:
+        plain = False
+    style = "|" if plain and "\n" in text else None if plain else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
