@@ -45,6 +45,7 @@ from webhook.model.selectors import Selector, Term
 _R = TypeVar("_R", bound=Record)
 _K = TypeVar("_K")
 _V = TypeVar("_V")
+_E = TypeVar("_E")
 
 
 class Completeness(Enum):
@@ -144,6 +145,8 @@ class Cluster:
         self._by_value_here: dict[tuple[str, str, str], dict[PodClass, None]] = {}
         self._namespaces_by_value: dict[tuple[str, str], dict[str, None]] = {}
         self._class_of: dict[tuple[str, Key], PodClass] = {}
+        self._policies_here: dict[str, dict[str, NetworkPolicy]] = {}
+        self._services_here: dict[str, dict[str, Service]] = {}
         self.on_removed: Callable[[Record], None] = lambda _: None
         """Called with every object that is removed."""
         self.generation = 0
@@ -173,7 +176,11 @@ class Cluster:
             self._index_namespace(objects.get(key), record)
         objects[key] = record
         self.generation += 1
-        if isinstance(record, Pod):
+        if isinstance(record, NetworkPolicy):
+            self._policies_here.setdefault(key[0], {})[key[1]] = record
+        elif isinstance(record, Service):
+            self._services_here.setdefault(key[0], {})[key[1]] = record
+        elif isinstance(record, Pod):
             self._classify(kind, key, record, None if record.finished else (record.namespace, record.labels, {}))
         elif isinstance(record, Workload):
             self._classify(
@@ -192,6 +199,10 @@ class Cluster:
         self.on_removed(gone)
         if isinstance(gone, Namespace):
             self._index_namespace(gone, None)
+        elif isinstance(gone, NetworkPolicy):
+            _discard(self._policies_here, *key)
+        elif isinstance(gone, Service):
+            _discard(self._services_here, *key)
         self._population[key[0]] -= 1
         if not self._population[key[0]]:
             del self._population[key[0]]
@@ -320,6 +331,14 @@ class Cluster:
     def endpoint_slices(self) -> Iterator[EndpointSlice]:
         return self._all(ENDPOINT_SLICE, EndpointSlice)
 
+    def policies_in(self, namespace: str) -> Collection[NetworkPolicy]:
+        """The NetworkPolicies of a namespace."""
+        return self._policies_here.get(namespace, {}).values()
+
+    def services_in(self, namespace: str) -> Collection[Service]:
+        """The Services of a namespace."""
+        return self._services_here.get(namespace, {}).values()
+
     def workloads(self, *kinds: str) -> Iterator[Workload]:
         for kind in kinds or WORKLOADS:
             yield from self._all(kind, Workload)
@@ -396,7 +415,7 @@ _OPEN_KEYS: Final = frozenset(
 )
 
 
-def _discard(index: dict[_K, dict[_V, None]], key: _K, left: _V) -> None:
+def _discard(index: dict[_K, dict[_V, _E]], key: _K, left: _V) -> None:
     entry = index[key]
     del entry[left]
     if not entry:
