@@ -13,11 +13,12 @@ from webhook.check import Check, Example, Level
 from webhook.checks import all_checks
 from webhook.cli import OK, UsageError
 from webhook.cli.check import configuration
-from webhook.config import Config
+from webhook.config import Config, Waivers
 from webhook.model.objects import MODE_LABEL
 from webhook.model.selectors import nearest
 from webhook.report.markdown import reference
 from webhook.report.text import Paint
+from webhook.verdict import Action
 
 EXAMPLE = """examples:
   netadmit checks
@@ -77,11 +78,16 @@ def _show_effective(checks: list[Check], config: Config, args: argparse.Namespac
     print(f"mode {own.mode}{label}, profile {own.profile}, disclose {own.disclose}")
     width = max(len(check.id) for check in checks)
     for check, level, action, waivers in rows:
-        by = {"object": "object or Namespace", "namespace": "Namespace", "none": "nobody"}[waivers]
-        print(f"{check.id:<{width}}  {level!s:<7}  {action:<6}  warnings waived by: {by}")
+        print(f"{check.id:<{width}}  {level!s:<7}  {action:<6}  waived by: {_who(action, waivers)}")
     for each in config.namespaces if not args.namespace else ():
         print(f"set apart: namespaces {', '.join(each.match)} (--namespace NAME shows what holds there)")
     return OK
+
+
+def _who(action: Action, waivers: Waivers) -> str:
+    if waivers is Waivers.NONE:
+        return "nobody"
+    return "object or Namespace" if waivers is Waivers.OBJECT and action is not Action.DENY else "Namespace"
 
 
 def _describe(check: Check) -> dict[str, object]:
