@@ -3,10 +3,12 @@
 import argparse
 import asyncio
 import sys
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from webhook.cli import UsageError
+from webhook.cli.progress import Progress, counted
 from webhook.model.manifest import InputError
 from webhook.state.files import FileState
 
@@ -53,7 +55,7 @@ def load_state(args: argparse.Namespace) -> FileState:
     """
     if wants_live(args):
         return _read_live(args)
-    state = FileState(complete=args.complete)
+    state = FileState(complete=args.complete, shown=lambda items: counted(items, "reading files"))
     state.load(args.cluster, stdin=standard_input())
     return state
 
@@ -94,11 +96,18 @@ async def _read_once(access: "Credentials") -> FileState:
 
     live = LiveState(access)
     task = asyncio.create_task(live.run())
+    progress = Progress(f"reading the cluster of context {access.context}")
+    started = time.monotonic()
     try:
-        if not await live.wait_synced(_SYNC_SECONDS):
+        while not await live.wait_synced(0.1) and time.monotonic() - started < _SYNC_SECONDS:
+            kinds = live.status()
+            read = sum(kind.synced for kind in kinds)
+            progress.show(f"{sum(kind.objects for kind in kinds):,} objects", read / len(kinds))
+        if not live.synced:
             waiting = ", ".join(f"{s.kind} ({s.reason})" for s in live.status() if not s.synced)
             raise UsageError(f"the cluster of context {access.context} did not answer for {waiting}")
     finally:
+        progress.done()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     state = FileState(cluster=live.cluster)

@@ -1,6 +1,6 @@
 """Cluster state from files and folders, and the objects of files that are under review."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, BinaryIO, Final
 
 from msgspec import Struct
@@ -31,18 +31,26 @@ class FileState:
     Args:
         complete: what is not found in the files is not there.
 
+        shown: passes on what is read, and may show how far it is.
         cluster: a state to put the files on top of, read from a live cluster.
 
     ``problems`` lists what could not be read; what was, is used all the same. ``unknown`` says what is not known of a
     live cluster.
     """
 
-    def __init__(self, *, complete: bool = False, cluster: Cluster | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        complete: bool = False,
+        cluster: Cluster | None = None,
+        shown: Callable[[Iterable[Manifest | InputError]], Iterable[Manifest | InputError]] = iter,
+    ) -> None:
         self.cluster = Cluster() if cluster is None else cluster
         self.problems: list[InputError] = []
         self.unknown: tuple[str, ...] = ()
         self.objects = 0
         self._complete = complete
+        self._shown = shown
         self._broken: set[str] = set()
         if complete:
             self._know(KINDS)
@@ -90,7 +98,7 @@ class FileState:
         return reviewed
 
     def _manifests(self, paths: Iterable[str], stdin: BinaryIO | None) -> Iterable[Manifest]:
-        for item in read_manifests(paths, stdin=stdin):
+        for item in self._shown(read_manifests(paths, stdin=stdin)):
             if isinstance(item, InputError):
                 self.problems.append(item)
             else:
