@@ -76,13 +76,14 @@ def _reason(error: Exception) -> str:
 
 
 def _read_file(file: str) -> Iterator[Manifest | InputError]:
+    shown = os.fsencode(file).decode(errors="replace")  # a name that is not UTF-8 fits into no report
     try:
         stream = open(file, "rb")  # noqa: PTH123, SIM115 - closed below; the reading goes on between
     except (OSError, ValueError) as error:
-        yield InputError(_reason(error), file=file)
+        yield InputError(_reason(error), file=shown)
         return
     with stream:
-        yield from _read_stream(file, stream)
+        yield from _read_stream(shown, stream)
 
 
 def _read_stream(file: str, stream: BinaryIO) -> Iterator[Manifest | InputError]:
