@@ -106,7 +106,7 @@ def _general_name(name: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
-        return x509.DNSName(name)
+        return x509.DNSName(name if name.isascii() else name.encode("idna").decode())
 
 
 def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
