@@ -1,7 +1,7 @@
 """Keeps certificates in a folder, under the names that Kubernetes gives the keys of a TLS Secret."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -54,10 +54,21 @@ def write(folder: Path, leaf: KeyPair, ca: bytes) -> None:
     Raises:
         OSError: the folder cannot be written.
     """
+    place(folder, {CA: ca, KEY: leaf.key, CERTIFICATE: leaf.certificate})
+
+
+def place(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Writes files, in this order; each appears whole, the key readable by its owner alone.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    for name, content, mode in ((CA, ca, 0o644), (KEY, leaf.key, 0o600), (CERTIFICATE, leaf.certificate, 0o644)):
+    for name, content in files.items():
         draft = folder / f".{name}.new"
         draft.unlink(missing_ok=True)
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        with os.fdopen(
+            os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if name == KEY else 0o644), "wb"
+        ) as file:
             file.write(content)
         draft.replace(folder / name)

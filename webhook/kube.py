@@ -1,4 +1,4 @@
-"""Credentials for the API server: the one module that imports `kubernetes`, and only inside functions.
+"""Credentials for the API server, and what is written to it: `kubernetes` is imported here alone, inside functions.
 
 Its import costs 21 MiB and about a second beside aiohttp (no submodule is lighter: the package's ``__init__`` imports
 them all), so nothing that works on files alone may pay for it.
@@ -9,7 +9,9 @@ and a token file's line break ends up in the header.
 """
 
 import asyncio
+import base64
 import contextlib
+import json
 import logging
 import os
 import ssl
@@ -18,9 +20,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    from certs.publish import Held
 
 IN_CLUSTER: Final = "in-cluster"
 _log: Final = logging.getLogger("netadmit.kube")
@@ -28,6 +33,7 @@ _REREAD_SECONDS: Final = 60.0
 """As client-go's token source and kubernetes' in-cluster loader: a bound token is rotated long before it expires."""
 _FORCED_SECONDS: Final = 10.0
 """The least time between two refreshes that a 401 asked for: thirty watches are refused at once, for one reason."""
+_SEND_SECONDS: Final = 15.0
 _EXPIRY_MARGIN: Final = timedelta(minutes=5)
 
 
@@ -126,6 +132,46 @@ class Credentials:
                 self._forced_at = self._clock()
                 await self._reload()
 
+    async def send(
+        self, method: str, path: str, body: object = None, content_type: str = "application/json"
+    ) -> tuple[int, Any]:
+        """One request, through what the kubeconfig says of TLS and proxies; in a thread, and not for what is frequent.
+
+        Returns:
+            The status, and the decoded answer.
+
+        Raises:
+            OSError: there is no answer, or none in JSON.
+        """
+        status, answer = await asyncio.to_thread(self._send, method, path, body, content_type, await self.headers())
+        if status == 401:
+            with contextlib.suppress(CredentialsError):
+                await self.refresh()
+                headers = await self.headers()
+                status, answer = await asyncio.to_thread(self._send, method, path, body, content_type, headers)
+        return status, answer
+
+    def _send(
+        self, method: str, path: str, body: object, content_type: str, headers: Mapping[str, str]
+    ) -> tuple[int, Any]:
+        from kubernetes.client.rest import RESTClientObject  # noqa: PLC0415 - heavy
+        from urllib3.exceptions import HTTPError  # noqa: PLC0415
+
+        try:
+            client = RESTClientObject(self._loaded.config)
+            with contextlib.closing(client):
+                answer = client.pool_manager.request(
+                    method,
+                    self.server + path,
+                    body=None if body is None else json.dumps(body).encode(),
+                    headers={**headers, "Content-Type": content_type, "Accept": "application/json"},
+                    timeout=_SEND_SECONDS,
+                    retries=False,
+                )
+            return int(answer.status), json.loads(answer.data or b"null")
+        except (HTTPError, ValueError) as error:
+            raise ConnectionError(f"{method} {self.server}{path}: {_line(error)}") from error
+
     def _due(self) -> bool:
         if self._clock() - self._read_at < _REREAD_SECONDS:
             return False
@@ -144,6 +190,83 @@ class Credentials:
         keys = self._loaded.config.api_key
         value = keys.get("BearerToken") or keys.get("authorization")
         return {"Authorization": value.strip()} if value else {}
+
+
+class Writer:
+    """The two things that netadmit writes for its certificates; `certs.publish.API`.
+
+    Args:
+        credentials: as whom.
+        namespace: of the Secrets.
+    """
+
+    def __init__(self, credentials: Credentials, namespace: str) -> None:
+        self._credentials = credentials
+        self._secrets = f"/api/v1/namespaces/{namespace}/secrets"
+
+    async def read_secret(self, name: str) -> "Held":
+        """What a Secret holds.
+
+        Raises:
+            OSError: it is not there, or may not be read.
+        """
+        from certs.publish import Held  # noqa: PLC0415 - cryptography is for the server alone
+
+        secret = await self._ask("GET", f"{self._secrets}/{name}")
+        data = {key: base64.b64decode(value) for key, value in (secret.get("data") or {}).items()}
+        return Held(data, secret["metadata"]["resourceVersion"])
+
+    async def write_secret(self, name: str, data: Mapping[str, bytes], version: str) -> bool:
+        """Replaces a Secret's content, if it still is of this version; says whether it was.
+
+        Raises:
+            OSError: it is not there, or may not be written.
+        """
+        path = f"{self._secrets}/{name}"
+        secret = await self._ask("GET", path)
+        if secret["metadata"]["resourceVersion"] != version:
+            return False
+        # The whole object goes back: labels, and what Helm notes about it, stay.
+        secret["data"] = {key: base64.b64encode(value).decode() for key, value in data.items()}
+        status, answer = await self._credentials.send("PUT", path, secret)
+        if status != 409:
+            _expect("PUT", path, status, answer)
+        return status != 409
+
+    async def publish_ca(self, name: str, ca: bytes) -> bool:
+        """Makes the CA the one that API servers trust for all webhooks of a ValidatingWebhookConfiguration.
+
+        Returns:
+            Whether it was another one.
+
+        Raises:
+            OSError: the configuration is not there, or may not be written.
+        """
+        path = f"/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/{name}"
+        bundle = base64.b64encode(ca).decode()
+        patch = []
+        for number, webhook in enumerate((await self._ask("GET", path)).get("webhooks") or ()):
+            if webhook["clientConfig"].get("caBundle") != bundle:
+                where = f"/webhooks/{number}"
+                patch += [
+                    # Somebody may put another webhook in this place meanwhile.
+                    {"op": "test", "path": f"{where}/name", "value": webhook["name"]},
+                    {"op": "add", "path": f"{where}/clientConfig/caBundle", "value": bundle},
+                ]
+        if patch:
+            await self._ask("PATCH", path, patch, "application/json-patch+json")
+        return bool(patch)
+
+    async def _ask(self, method: str, path: str, body: object = None, content_type: str = "application/json") -> Any:
+        status, answer = await self._credentials.send(method, path, body, content_type)
+        _expect(method, path, status, answer)
+        return answer
+
+
+def _expect(method: str, path: str, status: int, answer: Any) -> None:
+    if status >= 400:
+        said = answer.get("message") if isinstance(answer, dict) else answer
+        raise PermissionError(f"{method} {path}: {status}: {_line(said)}")
 
 
 def load_credentials(kubeconfig: str | None = None, context: str | None = None) -> Credentials:

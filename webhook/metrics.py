@@ -1,9 +1,10 @@
 """What the service counts, for Prometheus; labels are bounded: check, kind, operation, decision, never names."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
@@ -42,6 +43,17 @@ class Metrics:
             "netadmit_check_crashes",
             "Checks that raised: the object was judged without them",
             ["check"],
+            registry=self.registry,
+        )
+        self.certificate_expiry = Gauge(
+            "netadmit_certificate_expiry_seconds",
+            "When the certificate in use ends, in seconds since 1970; NaN without one",
+            registry=self.registry,
+        )
+        self.certificate_expiry.set(math.nan)
+        self.certificate_reload_failures = Counter(
+            "netadmit_certificate_reload_failures",
+            "Certificate files that were found not to be usable, each time they were; the former ones are served on",
             registry=self.registry,
         )
         self.registry.register(_StateCollector(status))

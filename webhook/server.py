@@ -247,7 +247,8 @@ def server_tls(certificate: str, key: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.num_tickets = 0  # the API server never resumes a session; tickets cost a third of the handshake
-    context.load_cert_chain(certificate, key)
+    # A password, though there is none: OpenSSL would ask the terminal for that of an encrypted key, for ever.
+    context.load_cert_chain(certificate, key, password="")
     return context
 
 

@@ -14,14 +14,19 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
+from certs.publish import PublishedCA, SharedCertificate, achieve, keep
+from certs.source import LiveCertificate
 from certs.store import provide
 from webhook.cli import OK, UNUSABLE, UsageError
 from webhook.cli.check import configuration
 from webhook.cli.state_options import add_state_arguments, credentials, load_state, report_problems, wants_live
+from webhook.kube import Writer
 from webhook.pipeline import Deletions, Judge
 from webhook.server import FixedState, Listeners, Service, State, server_tls
 from webhook.state.watch import LiveState
@@ -30,6 +35,7 @@ EXAMPLE = """examples:
   netadmit serve --cert-dir /etc/netadmit/tls
   netadmit serve --bind 127.0.0.1 --port 8443 --metrics-port 0 --cluster snapshot.yaml
 """
+Background: TypeAlias = Callable[[], Coroutine[None, None, object]]
 _log: Final = logging.getLogger("netadmit")
 
 
@@ -53,6 +59,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a name or address for an issued certificate, besides netadmit.NAMESPACE.svc and localhost; repeatable",
     )
     parser.add_argument(
+        "--cert-secret",
+        metavar="NAME",
+        help="keep the certificate in --cert-dir as in this Secret of this pod's namespace, shared by all replicas; "
+        "issued into it when it is empty or grows old",
+    )
+    parser.add_argument(
+        "--publish-ca",
+        metavar="NAME",
+        help="write the CA of --cert-dir into this ValidatingWebhookConfiguration, now and whenever it changes",
+    )
+    parser.add_argument(
         "--drain-seconds",
         type=float,
         default=3.0,
@@ -74,24 +91,48 @@ def run(args: argparse.Namespace) -> int:
     _log_as_json()
     if args.cluster or args.complete:
         wants_live(args)
+        if args.cert_secret or args.publish_ca:
+            raise UsageError("--cert-secret and --publish-ca need a live cluster, not --cluster")
         files = load_state(args)
         if report_problems(files.problems):
             return UNUSABLE
-        return asyncio.run(_serve(args, judge, FixedState(files.cluster)))
-    return asyncio.run(_serve(args, judge, LiveState(credentials(args))))
+        return asyncio.run(_serve(args, judge, FixedState(files.cluster), None))
+    access = credentials(args)
+    return asyncio.run(_serve(args, judge, LiveState(access), Writer(access, _namespace())))
 
 
-async def _serve(args: argparse.Namespace, judge: Judge, state: State) -> int:
+async def _serve(args: argparse.Namespace, judge: Judge, state: State, writer: Writer | None) -> int:
     with tempfile.TemporaryDirectory(prefix="netadmit-") as scratch:
         folder = Path(args.cert_dir or scratch)
+        service = Service(judge, state)
+        background: dict[str, Background] = {}
+        announce = None
+        if writer and args.cert_secret:
+            shared = SharedCertificate(writer, args.cert_secret, folder, names(args.bind, args.dns_name))
+            await achieve("cannot get the certificate", shared.fetch)
+            background["secret"] = partial(keep, "cannot compare the certificate with its Secret", shared.fetch)
         try:
             files = provide(folder, names(args.bind, args.dns_name), datetime.now(UTC))
-            tls = server_tls(str(files.certificate), str(files.key))
-        except OSError as error:
-            raise UsageError(f"--cert-dir {folder}: {error.strerror or error}") from None
+            if writer and args.publish_ca:
+                published = PublishedCA(writer, args.publish_ca, folder)
+                announce = published.publish
+                background["ca"] = partial(keep, "cannot publish the CA", announce)
+            certificate = LiveCertificate(
+                files.certificate,
+                files.key,
+                server_tls,
+                failed=service.metrics.certificate_reload_failures.inc,
+                announce=announce,
+            )
+        except (OSError, ValueError) as error:
+            raise UsageError(f"--cert-dir {folder}: {getattr(error, 'strerror', '') or error}") from None
+        service.metrics.certificate_expiry.set_function(certificate.expiry)
+        background["certificate"] = certificate.follow
+        if isinstance(state, LiveState):
+            background["state"] = partial(_follow, state)
         if files.issued:
             _log.info("issued a certificate", extra={"fields": {"folder": str(folder), "ca": str(files.ca)}})
-        listeners = Listeners(Service(judge, state), tls)
+        listeners = Listeners(service, certificate.context)
         try:
             ports = await listeners.open(args.bind, args.port, args.metrics_port)
         except OSError as error:
@@ -99,11 +140,11 @@ async def _serve(args: argparse.Namespace, judge: Judge, state: State) -> int:
             raise UsageError(f"cannot listen on {args.bind}: {error.strerror or error}") from None
         fields = {"address": args.bind, "port": ports[0], "metricsPort": ports[1]}
         _log.info("listening", extra={"fields": fields})
-        await _until_told(listeners, state, args.drain_seconds)
+        await _until_told(listeners, background, args.drain_seconds)
     return OK
 
 
-async def _until_told(listeners: Listeners, state: State, drain_seconds: float) -> None:
+async def _until_told(listeners: Listeners, background: Mapping[str, Background], drain_seconds: float) -> None:
     loop = asyncio.get_running_loop()
     told: asyncio.Future[signal.Signals] = loop.create_future()
 
@@ -113,15 +154,15 @@ async def _until_told(listeners: Listeners, state: State, drain_seconds: float) 
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, tell, number)
-    watching = asyncio.create_task(_follow(state)) if isinstance(state, LiveState) else None
+    running = [asyncio.create_task(work(), name=name) for name, work in background.items()]
     try:
         received = await told
         _log.info("stopping", extra={"fields": {"signal": received.name}})
         await listeners.close(drain_seconds if received is signal.SIGTERM else 0.0)
     finally:
-        if watching:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 async def _follow(state: LiveState) -> None:
@@ -135,11 +176,14 @@ async def _follow(state: LiveState) -> None:
 
 def names(bind: str, more: list[str]) -> list[str]:
     """The names for an issued certificate: the Service's in this pod's namespace, this machine's, the given ones."""
-    namespace = os.environ.get("POD_NAMESPACE", "netadmit")
-    service = f"netadmit.{namespace}"
+    service = f"netadmit.{_namespace()}"
     local = [] if bind in {"", "0.0.0.0", "::"} else [bind]
     every = [f"{service}.svc", f"{service}.svc.cluster.local", service, "localhost", "127.0.0.1", "::1", *local, *more]
     return list(dict.fromkeys(every))
+
+
+def _namespace() -> str:
+    return os.environ.get("POD_NAMESPACE", "netadmit")
 
 
 class _JSONFormatter(logging.Formatter):
