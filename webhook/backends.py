@@ -1,0 +1,187 @@
+"""The workloads behind a Service: the pods and templates that its selector matches, grouped by who makes them.
+
+What a Service does with a port is settled pod by pod (k8s.io/endpointslice utils.go FindPort), but people think, and
+mend, in workloads: so checks of Services ask a `Backend`.
+"""
+
+from collections.abc import Collection, Sequence
+from functools import cached_property
+from typing import Final, TypeAlias
+from weakref import WeakKeyDictionary
+
+from webhook.check import Context
+from webhook.model.cluster import Cluster, PodClass
+from webhook.model.objects import (
+    CRON_JOB,
+    DAEMON_SET,
+    DEPLOYMENT,
+    JOB,
+    REPLICA_SET,
+    STATEFUL_SET,
+    ContainerPort,
+    Key,
+    Labels,
+    Pod,
+    Protocol,
+    Service,
+    ServiceSpec,
+    Workload,
+)
+from webhook.model.selectors import equality_selector
+
+Member: TypeAlias = Pod | Workload
+"""A pod, or a template that stands for pods to come."""
+
+_KINDS: Final = {
+    kind.rpartition("/")[2]: kind for kind in (DEPLOYMENT, REPLICA_SET, STATEFUL_SET, DAEMON_SET, JOB, CRON_JOB)
+}
+_PASSING: Final = frozenset({"Job", "CronJob", "Pod"})
+_MOST_OWNERS: Final = 4
+"""Longer than any chain of owners in use: Pod, ReplicaSet, Deployment, a custom resource, its parent."""
+
+
+class Backend:
+    """One workload behind a Service.
+
+    Args:
+        kind: of its topmost controller that is known: Deployment, Rollout …; Pod for a pod without one.
+        name: of that controller.
+    """
+
+    def __init__(self, kind: str, name: str) -> None:
+        self.kind = kind
+        self.name = name
+        self.pods: list[Pod] = []
+        self.templates: list[Workload] = []
+
+    def __str__(self) -> str:
+        """``Deployment api``: it is in the Service's own namespace."""
+        return f"{self.kind} {self.name}"
+
+    @property
+    def passing(self) -> bool:
+        """Whether its pods come and go, or nobody replaces them: what such a one lacks may well be meant so."""
+        return self.kind in _PASSING
+
+    @cached_property
+    def members(self) -> Sequence[Member]:
+        """The templates that make its next pods, and its pods."""
+        return (*self._current, *self.pods)
+
+    @cached_property
+    def _current(self) -> Sequence[Workload]:
+        """Without a Deployment's ReplicaSets, of which all but the newest are on their way out."""
+        deciding = [t for t in self.templates if t.kind not in (REPLICA_SET, JOB) or t.owner is None]
+        return deciding or self.templates
+
+    @cached_property
+    def declared(self) -> frozenset[ContainerPort]:
+        """What its templates declare; without one, what its pods do (which may be more than anybody wrote: sidecars
+        are injected into pods).
+        """
+        return frozenset(p for m in self._current or self.pods for p in m.ports)
+
+    def declares(self, number: int, protocol: Protocol) -> bool:
+        return any(p.number == number and p.protocol == protocol for p in self.declared)
+
+    def numbers(self, name: str, protocol: Protocol) -> frozenset[int]:
+        """What a named port stands for on its templates or pods."""
+        return frozenset(p.number for p in self.declared if p.name == name and p.protocol == protocol)
+
+    @cached_property
+    def labels(self) -> Labels:
+        """The labels that all of it carries."""
+        common: dict[str, str] | None = None
+        for member in self._current or self.pods:
+            if common is None:
+                common = dict(member.labels)
+            else:
+                common = {k: v for k, v in common.items() if member.labels.get(k) == v}
+        return common or {}
+
+    @property
+    def takes_traffic(self) -> bool:
+        """Whether it has pods that stay, or is about to make some."""
+        if self.pods:
+            return any(not p.terminating for p in self.pods)
+        return any(t.replicas > 0 or t.kind == DAEMON_SET for t in self._current)
+
+
+_memory: WeakKeyDictionary[Context, Sequence[Backend]] = WeakKeyDictionary()
+
+
+def backends(ctx: Context) -> Sequence[Backend]:
+    """The workloads behind the Service under review, by kind and name; none where it takes no endpoints from pods.
+
+    Source: k8s.io/kubernetes pkg/controller/endpointslice/endpointslice_controller.go syncService.
+    """
+    found = _memory.get(ctx)
+    if found is None:
+        found = _memory[ctx] = group(ctx.cluster, matched(ctx.cluster, ctx.service))
+    return found
+
+
+def matched(cluster: Cluster, service: Service) -> Collection[PodClass]:
+    """The pods and templates that a Service's selector matches."""
+    if service.spec.type == "ExternalName" or not service.spec.selector:
+        return ()
+    return cluster.select(equality_selector(service.spec.selector), {service.metadata.namespace})
+
+
+def headless(spec: ServiceSpec) -> bool:
+    """Whether clients get the addresses of the pods from DNS, and so use the pods' own ports."""
+    return spec.cluster_ip == "None"
+
+
+def find_port(member: Member, name: str, protocol: Protocol) -> ContainerPort | None:
+    """The container port that a named targetPort stands for.
+
+    Source: k8s.io/endpointslice utils.go FindPort: the first of that name and protocol, sidecars last.
+    """
+    return next((p for p in member.ports if p.name == name and p.protocol == protocol), None)
+
+
+def group(cluster: Cluster, classes: Collection[PodClass]) -> Sequence[Backend]:
+    """The workloads of these classes, by kind and name."""
+    found: dict[Key, Backend] = {}
+    tops: dict[Key, Key] = {}
+    strays: list[Pod] = []
+
+    def of(namespace: str, owner: Key) -> Backend:
+        top = tops.get(owner)
+        if top is None:
+            top = tops[owner] = _topmost(cluster, namespace, owner)
+        backend = found.get(top)
+        if backend is None:
+            backend = found[top] = Backend(*top)
+        return backend
+
+    for pod_class in classes:
+        for template in pod_class.templates.values():
+            of(template.namespace, (template.kind.rpartition("/")[2], template.name)).templates.append(template)
+        suffix = f"-{hashed}" if (hashed := pod_class.labels.get("pod-template-hash")) else ""
+        for pod in pod_class.pods.values():
+            if pod.owner is None:
+                strays.append(pod)
+                continue
+            kind, name = pod.owner
+            # By name alone, so that a ReplicaSet that is not known leads to its Deployment, too.
+            made = kind == "ReplicaSet" and suffix and name.endswith(suffix)
+            owner = ("Deployment", name.removesuffix(suffix)) if made else pod.owner
+            of(pod.namespace, owner).pods.append(pod)
+    for pod in strays:
+        # In files written by hand, pods name no owner: one with all the labels of a template is one of its pods.
+        likely = (b for b in found.values() if any(t.labels == pod.labels for t in b.templates))
+        (next(likely, None) or of(pod.namespace, ("Pod", pod.name))).pods.append(pod)
+    return [found[key] for key in sorted(found)]
+
+
+def _topmost(cluster: Cluster, namespace: str, owner: Key) -> Key:
+    """The controller's controller, as far as it is known: a Job's CronJob, the custom resource behind StatefulSets."""
+    for _ in range(_MOST_OWNERS):
+        kind = _KINDS.get(owner[0])
+        record = cluster.get(kind, (namespace, owner[1])) if kind else None
+        if not isinstance(record, Workload) or record.owner is None:
+            break
+        owner = record.owner
+    return owner
