@@ -1,0 +1,274 @@
+"""A policy that goes, or lets go of pods, which nothing else isolates: they become open to everyone."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from webhook.check import DELETE, UPDATE, Check, Context, Example, Finding, Level, count, enumerate_some
+from webhook.concerned import neighbours, selected_classes
+from webhook.enforcement import State
+from webhook.model.cluster import PodClass
+from webhook.model.objects import (
+    CRON_JOB,
+    DAEMON_SET,
+    DEPLOYMENT,
+    JOB,
+    NETWORK_POLICY,
+    POD,
+    REPLICA_SET,
+    STATEFUL_SET,
+    WORKLOADS,
+    Direction,
+    NetworkPolicy,
+    Pod,
+    Workload,
+)
+from webhook.model.selectors import compile_selector
+
+_CONTROLLERS: Final = {
+    kind.rpartition("/")[2]: kind for kind in (DEPLOYMENT, REPLICA_SET, STATEFUL_SET, DAEMON_SET, JOB, CRON_JOB)
+}
+
+
+def run(ctx: Context) -> Iterator[Finding]:
+    before = ctx.policy if ctx.operation is DELETE else ctx.old
+    if not isinstance(before, NetworkPolicy) or _nothing_to_lose(ctx):
+        return
+    after = None if ctx.operation is DELETE else ctx.policy
+    freed = {d: pods for d in before.directions if (pods := _freed(ctx, before, after, d))}
+    if not freed:
+        return
+    if not ctx.cluster.complete(NETWORK_POLICY):
+        ctx.unknown.add(
+            "policies: not all are known, so whether another one still isolates the same pods was not judged"
+        )
+    level = Level.WARNING if ctx.cluster.complete(NETWORK_POLICY) else Level.NOTE
+    if after is None:
+        path = "spec"
+    else:
+        path = "spec.policyTypes" if before.spec.pod_selector == after.spec.pod_selector else "spec.podSelector"
+    for directions, pods in _together(freed):
+        words = " and ".join(d.lower() for d in directions)
+        workloads = sorted({p.workload.partition("/")[2] for p in pods})
+        who = f"{count(len(pods), 'pod')} ({enumerate_some(workloads, 2)})"
+        if _closes(ctx):
+            seen = f"closes {words} of {who}: Cilium's enable-policy is always, and nothing else selects them"
+        else:
+            seen = f"opens {words} of {who} to everyone: no other policy isolates {'it' if len(pods) == 1 else 'them'}"
+        remedy = "apply what shall replace it first"
+        yield Finding(path, seen, remedy, level, f"{words} {','.join(workloads)}")
+
+
+def _nothing_to_lose(ctx: Context) -> bool:
+    """Where everything goes, and where no policy is enforced anyway, nothing is opened."""
+    namespace = ctx.cluster.namespace(ctx.namespace)
+    return (namespace is not None and namespace.terminating) or ctx.enforcement.state is State.NOT_ENFORCED
+
+
+def _closes(ctx: Context) -> bool:
+    """Whether the engine closes a pod that no policy selects (`webhook.enforcement.cilium`)."""
+    found = ctx.enforcement
+    return found.engine == "Cilium" and found.reason.endswith("enable-policy is always")
+
+
+def _freed(ctx: Context, before: NetworkPolicy, after: NetworkPolicy | None, direction: Direction) -> list[Pod]:
+    """The running pods that were isolated in this direction by the old policy, and will be by none."""
+    rules = before.spec.ingress if direction == "Ingress" else before.spec.egress
+    if not rules if _closes(ctx) else any(not rule.peers and not rule.ports for rule in rules):
+        return []  # no rule: they were closed before; `- {}`: they were open before
+    left: Sequence[PodClass] = selected_classes(ctx, before)
+    for policy in (*((after,) if after else ()), *neighbours(ctx)):
+        if not left:
+            return []
+        if direction in policy.directions:
+            selector = compile_selector(policy.spec.pod_selector)
+            left = [c for c in left if not c.matched_by(selector)]
+    return [p for c in left for p in c.pods.values() if not p.terminating and not p.host_network and not _ends(ctx, p)]
+
+
+def _ends(ctx: Context, pod: Pod) -> bool:
+    """Whether the pod's workload is gone, so that the pod is about to be collected.
+
+    helm uninstall deletes workloads, then policies, and waits for nothing: the pods still run then. Of a kind of which
+    nothing at all is known the workload may well be there.
+    """
+    _, kind, name = pod.workload.split("/", 2)
+    while kind in _CONTROLLERS:
+        known = _CONTROLLERS[kind]
+        if not ctx.cluster.complete(known) or not ctx.cluster.keys(known):
+            return False
+        controller = ctx.cluster.get(known, (pod.namespace, name))
+        if not isinstance(controller, Workload):
+            return True
+        if controller.owner is None:
+            return False
+        kind, name = controller.owner
+    return False
+
+
+def _together(freed: dict[Direction, list[Pod]]) -> Iterator[tuple[Sequence[Direction], list[Pod]]]:
+    """One statement for both directions where they lose the same pods."""
+    if len(freed) == 2 and freed["Ingress"] == freed["Egress"]:
+        yield ("Ingress", "Egress"), freed["Ingress"]
+        return
+    for direction, pods in freed.items():
+        yield (direction,), pods
+
+
+_CLUSTER = """
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: api, namespace: shop}
+spec: {template: {metadata: {labels: {app: api}}}}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: api-5d9f-x
+  namespace: shop
+  labels: {app: api, pod-template-hash: 5d9f}
+  ownerReferences: [{kind: ReplicaSet, name: api-5d9f, controller: true}]
+status: {phase: Running}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: db-0, namespace: shop, labels: {app: db}}
+status: {phase: Running}
+"""
+_POLICY = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {{name: {name}, namespace: shop}}
+spec:
+  podSelector: {selector}
+  policyTypes: [{types}]
+"""
+_API = "{matchLabels: {app: api}}"
+_CILIUM_ALWAYS = """
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: cilium, namespace: kube-system}
+spec:
+  template:
+    metadata: {labels: {k8s-app: cilium}}
+    spec: {hostNetwork: true, containers: [{name: cilium-agent, image: "quay.io/cilium/cilium:v1.18.4"}]}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: cilium-config, namespace: kube-system}
+data: {enable-policy: always}
+"""
+
+
+def _policy(selector: str = _API, types: str = "Ingress", name: str = "api") -> str:
+    return _POLICY.format(selector=selector, types=types, name=name)
+
+
+CHECK = Check(
+    id="opens-on-removal",
+    level=Level.WARNING,
+    summary="running workloads become open to everyone when this policy goes or lets go of them",
+    rationale="A pod that no policy selects in a direction is open in it. So deleting the last policy that isolates a "
+    "pod, or changing its podSelector or policyTypes, opens the pod to every other one and to the outside; kubectl says "
+    "nothing. Under Cilium with enable-policy: always such a pod is closed instead.",
+    remedy="Apply what shall isolate the pods from now on before this one goes; or delete the workload first.",
+    run=run,
+    judges=(NetworkPolicy.kind,),
+    operations=(UPDATE, DELETE),
+    rests_on=(NETWORK_POLICY, POD, *WORKLOADS),
+    bad=(
+        Example(
+            title="the only policy of a workload",
+            cluster=_CLUSTER,
+            old=_policy(),
+            object="",
+            says="opens ingress of 1 pod (Deployment/api) to everyone: no other policy isolates it",
+        ),
+        Example(
+            title="the state still holds the policy",
+            cluster=_CLUSTER + "---" + _policy("{}", "Ingress, Egress"),
+            old=_policy("{}", "Ingress, Egress"),
+            object="",
+            says="opens ingress and egress of 2 pods (Deployment/api, Pod/db-0) to everyone",
+        ),
+        Example(
+            title="a podSelector that lets go of a workload",
+            cluster=_CLUSTER,
+            old=_policy("{}"),
+            object=_policy(),
+            says="opens ingress of 1 pod (Pod/db-0) to everyone",
+        ),
+        Example(
+            title="a direction that is dropped",
+            cluster=_CLUSTER,
+            old=_policy(types="Ingress, Egress"),
+            object=_policy(),
+            says="opens egress of 1 pod (Deployment/api) to everyone",
+        ),
+        Example(
+            title="Cilium that closes what no policy selects",
+            cluster=_CLUSTER + _CILIUM_ALWAYS,
+            old=_policy() + "  ingress: [{}]",
+            object="",
+            says="closes ingress of 1 pod (Deployment/api): Cilium's enable-policy is always",
+        ),
+    ),
+    good=(
+        Example(
+            title="another policy still isolates them",
+            cluster=_CLUSTER + "---" + _policy("{}", name="default-deny"),
+            old=_policy(),
+            object="",
+        ),
+        Example(
+            title="it allowed everything",
+            cluster=_CLUSTER,
+            old=_policy() + "  ingress: [{}]",
+            object="",
+        ),
+        Example(
+            title="the workload was deleted just before, and its pods have not ended yet",
+            cluster=_CLUSTER.replace("{name: api, namespace: shop}", "{name: other, namespace: shop}"),
+            old=_policy(),
+            object="",
+        ),
+        Example(
+            title="its pods are terminating",
+            cluster=_CLUSTER.replace(
+                "  labels: {app: api", "  deletionTimestamp: 2026-01-01T00:00:00Z\n  labels: {app: api"
+            ),
+            old=_policy(),
+            object="",
+        ),
+        Example(
+            title="Cilium that closes what no policy selects, and a policy that allowed nothing",
+            cluster=_CLUSTER + _CILIUM_ALWAYS,
+            old=_policy(),
+            object="",
+        ),
+        Example(title="no pod runs", cluster=_CLUSTER, old=_policy("{matchLabels: {app: cache}}"), object=""),
+        Example(
+            title="the namespace goes as a whole",
+            cluster=_CLUSTER.replace("{name: shop}", '{name: shop, deletionTimestamp: "2026-01-01T00:00:00Z"}'),
+            old=_policy(),
+            object="",
+        ),
+        Example(
+            title="an update of its rules",
+            cluster=_CLUSTER,
+            old=_policy(),
+            object=_policy() + "  ingress: [{from: [{podSelector: {}}]}]",
+        ),
+        Example(
+            title="not all policies are known",
+            cluster=_CLUSTER,
+            old=_policy(),
+            object="",
+            partial=True,
+        ),
+    ),
+)
