@@ -1,0 +1,175 @@
+"""Fields that the API server dropped, so that a policy selects every pod, or has fewer rules than its text."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from webhook.check import Check, Context, Example, Finding, Level, View
+from webhook.model.manifest import format_path, value_at
+from webhook.model.objects import LAST_APPLIED, NetworkPolicy, NetworkPolicySpec
+from webhook.model.parse import DecodeError, convert
+from webhook.model.schema import FieldProblem, decode
+
+_LONGEST_TEXT: Final = 64 * 1024
+"""Characters of an annotation that are read: a policy of a thousand rules is shorter."""
+
+
+def run(ctx: Context) -> Iterator[Finding]:
+    text = _text(ctx)
+    if text is None:
+        return
+    decoding = decode(text)
+    # A wrong type is refused by the API server, in every mode of validation.
+    if decoding is None or decoding.mistyped:
+        return
+    dropped = [problem for problem in decoding.unknown if problem.path[0] == "spec"]
+    if not dropped and value_at(text, ("spec",)):
+        return
+    try:
+        stored = convert(NetworkPolicy.kind, decoding.data)
+    except DecodeError:
+        return
+    if not isinstance(stored, NetworkPolicy) or _defaulted(stored) != _defaulted(ctx.policy):
+        return  # changed on the way, or since: then the text is not what was decoded
+    if not dropped:
+        message = "its spec is empty: it selects every pod of the namespace and lets nothing in"
+        yield Finding("spec", message, level=Level.NOTE, value="spec")
+    level = Level.ERROR if ctx.view is View.CHECK else Level.WARNING
+    for problem in dropped:
+        if meaning := _meaning(problem, stored.spec):
+            field = format_path(problem.path)
+            seen = f"{field} is no field and is dropped: {meaning}"
+            yield Finding(field, seen, _remedy(problem, text), level, field)
+
+
+def _text(ctx: Context) -> Mapping[str, Any] | None:
+    """What a person wrote: the file, or what kubectl apply recorded in this request."""
+    if ctx.view is View.CHECK:
+        return ctx.manifest.data if ctx.manifest else None
+    written = ctx.policy.metadata.annotations.get(LAST_APPLIED, "")
+    if not written or len(written) > _LONGEST_TEXT:
+        return None
+    # kubectl edit, a controller or an older apply left it as it was: it says nothing about this change.
+    if ctx.view is View.ADMISSION and ctx.old and ctx.old.metadata.annotations.get(LAST_APPLIED) == written:
+        return None
+    try:
+        text = msgspec.json.decode(written)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    return text if isinstance(text, dict) else None
+
+
+def _defaulted(policy: NetworkPolicy) -> NetworkPolicySpec:
+    return msgspec.structs.replace(policy.spec, policy_types=policy.spec.policy_types or policy.directions)
+
+
+def _meaning(problem: FieldProblem, stored: NetworkPolicySpec) -> str:
+    """What the policy does without the field; empty where nothing that it does became different by much."""
+    parent = problem.path[1] if len(problem.path) > 2 else ""
+    if parent in ("ingress", "egress"):
+        return "the rule is not what its text says"
+    everything = not stored.pod_selector.match_labels and not stored.pod_selector.match_expressions
+    if parent == "podSelector":
+        return "this selects every pod of the namespace" if everything else ""
+    # A field of spec itself: a rule list or the selector, by a name that the API does not have.
+    lost = str(problem.path[1]).lower()
+    if everything and "selector" in lost:
+        return "this selects every pod of the namespace"
+    return "the policy has none of these rules" if lost.startswith(("ing", "eg", "rule")) else ""
+
+
+def _remedy(problem: FieldProblem, text: Mapping[str, Any]) -> str:
+    value = value_at(text, problem.path)
+    if problem.path[1:-1] == ("podSelector",) and isinstance(value, str):
+        return f"write matchLabels: {{{problem.path[-1]}: {value}}}"
+    return problem.remedy
+
+
+_APPLIED: Final = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: api
+  namespace: shop
+  annotations:
+    kubectl.kubernetes.io/last-applied-configuration: |
+      {{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{{"name":"api"}},"spec":{text}}}
+spec: {spec}
+"""
+
+
+def _applied(text: str, spec: str) -> str:
+    return _APPLIED.format(text=text, spec=spec)
+
+
+_ALL: Final = "{podSelector: {}, policyTypes: [Ingress]}"
+
+CHECK = Check(
+    id="selects-whole-namespace-by-accident",
+    level=Level.ERROR,
+    summary="fields were dropped, and what is left selects every pod or has fewer rules",
+    rationale="`podSelector: {app: api}` lacks matchLabels, and `ingres:` is no field. Clients that do not validate "
+    "strictly (kubectl with --validate=false, many operators and libraries) get such an object accepted: the API server "
+    "drops what it does not know, and what is left isolates every pod of the namespace. What reaches a webhook shows no "
+    "trace of it; the text that kubectl apply records does.",
+    remedy="Write labels under matchLabels, and every field as kubectl explain networkpolicy.spec has it.",
+    run=run,
+    judges=(NetworkPolicy.kind,),
+    bad=(
+        Example(
+            title="labels straight under podSelector",
+            object=_applied('{"podSelector":{"app":"api"}}', _ALL),
+            says="spec.podSelector.app is no field and is dropped: this selects every pod of the namespace; write matchLabels: {app: api}",
+            level=Level.WARNING,
+        ),
+        Example(
+            title="a rule list by a name that the API does not have",
+            object=_applied(
+                '{"podSelector":{"matchLabels":{"app":"api"}},"ingres":[{"from":[{"podSelector":{}}]}]}',
+                "{podSelector: {matchLabels: {app: api}}, policyTypes: [Ingress]}",
+            ),
+            says="spec.ingres is no field and is dropped: the policy has none of these rules; did you mean ingress?",
+            level=Level.WARNING,
+        ),
+        Example(
+            title="a rule that lost its peers",
+            object=_applied(
+                '{"podSelector":{},"ingress":[{"form":[{"podSelector":{}}]}]}',
+                "{podSelector: {}, policyTypes: [Ingress], ingress: [{}]}",
+            ),
+            says="spec.ingress[0].form is no field and is dropped: the rule is not what its text says",
+            level=Level.WARNING,
+        ),
+        Example(
+            title="an empty spec, in so many words",
+            object="""
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: api, namespace: shop}
+spec: {}
+""",
+            view=View.CHECK,
+            level=Level.NOTE,
+        ),
+    ),
+    good=(
+        Example(
+            title="every pod is what the text says",
+            object=_applied('{"podSelector":{}}', _ALL),
+        ),
+        Example(
+            title="the text was recorded by an earlier request",
+            old=_applied('{"podSelector":{"app":"api"}}', _ALL),
+            object=_applied('{"podSelector":{"app":"api"}}', "{podSelector: {}, policyTypes: [Ingress, Egress]}"),
+        ),
+        Example(
+            title="the object is not what its text decodes to",
+            object=_applied('{"podSelector":{"app":"api"}}', "{podSelector: {matchLabels: {app: api}}}"),
+        ),
+        Example(
+            title="the text is no JSON",
+            object=_applied('{"podSelector":', _ALL),
+        ),
+    ),
+)
