@@ -47,6 +47,9 @@ KINDS: Final = (
 )
 """Every kind that the state holds, as ``apiVersion/kind``."""
 
+ENDPOINTS: Final = "v1/Endpoints"
+"""No kind of its own here: files are read as if the control plane had made its EndpointSlice (mirroring)."""
+
 NAME_LABEL: Final = "kubernetes.io/metadata.name"
 """The label that the API server forces to a Namespace's name (KEP-2161)."""
 WAIVER_PREFIX: Final = "netadmit.io/ignore."

@@ -16,6 +16,7 @@ from webhook.model.objects import (
     DAEMON_SET,
     DEPLOYMENT,
     ENDPOINT_SLICE,
+    ENDPOINTS,
     INGRESS,
     JOB,
     NAME_LABEL,
@@ -392,6 +393,33 @@ class _WireEndpointSlice(APIStruct, frozen=True):
         )
 
 
+class _WireSubset(APIStruct, frozen=True):
+    addresses: tuple[_WireIP, ...] = ()
+    ports: tuple[_WireSlicePort, ...] = ()
+
+
+class _WireEndpoints(APIStruct, frozen=True):
+    """The slice that mirrors it: a Service without a selector may be filled in the old way.
+
+    Source: k8s.io/kubernetes pkg/controller/endpointslicemirroring.
+    """
+
+    metadata: _WireMeta = _WireMeta()
+    subsets: tuple[_WireSubset, ...] = ()
+
+    def reduce(self, kind: str) -> EndpointSlice:
+        del kind
+        return EndpointSlice(
+            namespace=self.metadata.namespace,
+            name=f"{self.metadata.name}-endpoints",
+            service=self.metadata.name,
+            addresses=tuple(a.ip for s in self.subsets for a in s.addresses),
+            ports=tuple(
+                ContainerPort(p.port, p.name, p.protocol) for s in self.subsets for p in s.ports if p.port is not None
+            ),
+        )
+
+
 class _WireIngressService(APIStruct, frozen=True):
     name: str = ""
 
@@ -438,6 +466,7 @@ _SHAPES: Final[dict[str, type[Any]]] = {
     NODE: _WireNode,
     CONFIG_MAP: _WireConfigMap,
     ENDPOINT_SLICE: _WireEndpointSlice,
+    ENDPOINTS: _WireEndpoints,
     NETWORK_POLICY: NetworkPolicy,
     INGRESS: _WireIngress,
     DEPLOYMENT: _WireSystemWorkload,

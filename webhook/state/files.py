@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from webhook.model.cluster import Cluster, Completeness
 from webhook.model.manifest import InputError, Manifest, parse_path
-from webhook.model.objects import KINDS, NAMESPACE, NODE, NetworkPolicy, Record, Service
+from webhook.model.objects import ENDPOINTS, KINDS, NAMESPACE, NODE, NetworkPolicy, Record, Service
 from webhook.model.parse import DecodeError, convert
 from webhook.model.review import JUDGED
 from webhook.state.manifests import read_manifests
@@ -107,7 +107,7 @@ class FileState:
     def _record(self, kind: str, manifest: Manifest) -> Record | None:
         """The record of a kind that is kept; of others only the namespace is noted."""
         metadata = manifest.data.get("metadata")
-        if kind not in KINDS:
+        if kind not in KINDS and kind != ENDPOINTS:
             if isinstance(metadata, Mapping) and isinstance(metadata.get("namespace"), str):
                 self.cluster.mention(metadata["namespace"])
             return None
