@@ -1,0 +1,104 @@
+"""A Service without a selector that nobody gives endpoints."""
+
+from collections.abc import Iterator
+
+from webhook.backends import headless
+from webhook.check import Check, Context, Example, Finding, Level, View
+from webhook.model.objects import ENDPOINT_SLICE, EndpointSlice, Service
+
+
+def run(ctx: Context) -> Iterator[Finding]:
+    service = ctx.service
+    # The API server fills default/kubernetes itself (k8s.io/kubernetes pkg/controlplane/reconcilers).
+    if service.spec.selector or service.spec.type == "ExternalName" or service.key == ("default", "kubernetes"):
+        return
+    if service.metadata.annotations.get("service.cilium.io/global", "").lower() == "true":
+        return  # its endpoints are in other clusters (docs.cilium.io, Cluster Mesh)
+    if _has_slice(ctx):
+        return
+    if not ctx.cluster.complete(ENDPOINT_SLICE):
+        ctx.unknown.add("endpoints: not all slices are known, so Services without a selector were not judged")
+        return
+    # Who made it for a controller fills it, when there is something to fill it with; a headless one may be a name only,
+    # whose Endpoints are kept for their annotations and are not mirrored (leader elections, Patroni).
+    somebody_elses = bool(service.metadata.owner_references) or headless(service.spec)
+    level = Level.WARNING if ctx.sees_whole and not somebody_elses else Level.NOTE
+    message = f"it has no selector, and no EndpointSlice names {service.metadata.name}: it leads nowhere"
+    remedy = f"add a selector, or an EndpointSlice labelled kubernetes.io/service-name: {service.metadata.name}"
+    yield Finding("spec.selector", message, remedy, level)
+
+
+def _has_slice(ctx: Context) -> bool:
+    """Whether any slice is labelled for the Service: also one without addresses, which somebody keeps for it."""
+    namespace, name = ctx.service.key
+    for key in ctx.cluster.keys(ENDPOINT_SLICE):
+        if key[0] == namespace:
+            found = ctx.cluster.get(ENDPOINT_SLICE, key)
+            if isinstance(found, EndpointSlice) and found.service == name:
+                return True
+    return False
+
+
+_SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {name: legacy, namespace: shop}
+spec: {ports: [{port: 5432}]}
+"""
+_SLICE = """
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: legacy-1, namespace: shop, labels: {kubernetes.io/service-name: legacy}}
+addressType: IPv4
+endpoints: [{addresses: [192.0.2.7]}]
+ports: [{port: 5432}]
+"""
+
+CHECK = Check(
+    id="service-without-endpoints",
+    level=Level.WARNING,
+    summary="a Service has no selector, and nobody gives it endpoints",
+    rationale="Without a selector, a Service leads to what EndpointSlices say that carry its name in the label "
+    "kubernetes.io/service-name (older: an Endpoints object of its name, which the control plane mirrors). Without any, "
+    "connections are refused. On CREATE that is a note: the slices come after their Service.",
+    remedy="Add the selector that was forgotten, or an EndpointSlice with the label kubernetes.io/service-name.",
+    run=run,
+    judges=(Service.kind,),
+    rests_on=(ENDPOINT_SLICE,),
+    bad=(
+        Example(
+            title="nothing beside it",
+            object=_SERVICE,
+            view=View.CHECK,
+            says="no EndpointSlice names legacy: it leads nowhere; add a selector, or an EndpointSlice labelled",
+        ),
+        Example(title="on an update", old=_SERVICE, object=_SERVICE, says="it leads nowhere"),
+        Example(
+            title="a slice that names another Service",
+            cluster=_SLICE.replace("service-name: legacy", "service-name: legacydb"),
+            object=_SERVICE,
+            view=View.CHECK,
+        ),
+        Example(title="its slices may come after it: a note", object=_SERVICE, level=Level.NOTE),
+    ),
+    good=(
+        Example(title="a slice", cluster=_SLICE, object=_SERVICE, view=View.CHECK),
+        Example(
+            title="an Endpoints object of its name",
+            cluster="""
+apiVersion: v1
+kind: Endpoints
+metadata: {name: legacy, namespace: shop}
+subsets: [{addresses: [{ip: 192.0.2.7}], ports: [{port: 5432}]}]
+""",
+            object=_SERVICE,
+            view=View.CHECK,
+        ),
+        Example(title="not all slices are known", object=_SERVICE, view=View.CHECK, partial=True),
+        Example(
+            title="the API server's own Service",
+            object=_SERVICE.replace("name: legacy, namespace: shop", "name: kubernetes, namespace: default"),
+            view=View.CHECK,
+        ),
+    ),
+)
