@@ -1,0 +1,134 @@
+"""An update that leaves a Service that had endpoints with none."""
+
+from collections.abc import Collection, Iterator
+
+from webhook.backends import matched
+from webhook.check import Check, Context, Example, Finding, Level, Operation, count
+from webhook.model.cluster import Cluster, PodClass
+from webhook.model.objects import ENDPOINT_SLICE, POD, EndpointSlice, Pod, Service
+from webhook.model.selectors import describe, equality_selector
+
+
+def run(ctx: Context) -> Iterator[Finding]:
+    old, new = ctx.old, ctx.service
+    if not isinstance(old, Service) or new.spec.type == "ExternalName":
+        return
+    had = _endpoints(old, matched(ctx.cluster, old))
+    if not had:
+        return
+    lost = count(len(had), "endpoint")
+    if not new.spec.selector:
+        if not _filled_by_others(ctx.cluster, old, had):
+            message = f"the selector is gone: the Service keeps its {lost} and follows its pods no more"
+            yield Finding("spec.selector", message, f"put it back: {_as_yaml(old)}")
+        return
+    classes = matched(ctx.cluster, new)
+    if _endpoints(new, classes):
+        return
+    if not ctx.cluster.complete(POD):
+        ctx.unknown.add("pods: not all are known, so whether a Service loses its endpoints was not judged")
+        return
+    if old.spec.selector == new.spec.selector:
+        path, what = "spec.publishNotReadyAddresses", "publishNotReadyAddresses is off, and"
+        remedy = "leave it on until they are ready"
+    else:
+        path, what = "spec.selector", f"selector {equality_selector(new.spec.selector)}:"
+        remedy = f"keep {_as_yaml(old)} until then"
+    pods = [p for c in classes for p in c.pods.values()]
+    seen = f"none of {count(len(pods), 'pod')} is ready" if pods else "no pod runs yet" if classes else "no pod has it"
+    value = describe(new.spec.selector)
+    yield Finding(path, f"{what} {seen}, so the Service loses its {lost}", remedy if classes else "", value=value)
+
+
+def _endpoints(service: Service, classes: Collection[PodClass]) -> list[Pod]:
+    """The pods that get traffic through a Service.
+
+    Source: k8s.io/endpointslice utils.go podToEndpoint, k8s.io/kubernetes pkg/controller/util/endpoint.
+    """
+    unready = service.spec.publish_not_ready_addresses
+    return [p for c in classes for p in c.pods.values() if (unready and p.ips) or (p.ready and not p.terminating)]
+
+
+def _filled_by_others(cluster: Cluster, service: Service, had: Collection[Pod]) -> bool:
+    """Whether somebody fills the Service with addresses that are not its pods': then the selector may go."""
+    known = {ip for pod in had for ip in pod.ips}
+    namespace = service.metadata.namespace
+    for key in cluster.keys(ENDPOINT_SLICE):
+        if key[0] != namespace:
+            continue
+        found = cluster.get(ENDPOINT_SLICE, key)
+        if isinstance(found, EndpointSlice) and found.service == service.metadata.name:
+            return not known.issuperset(found.addresses)
+    return False
+
+
+def _as_yaml(service: Service) -> str:
+    return ", ".join(f"{k}: {v}" for k, v in service.spec.selector.items())
+
+
+_PODS = """
+apiVersion: v1
+kind: Pod
+metadata: {name: blue-0, namespace: shop, labels: {app: web, slot: blue}}
+status: {phase: Running, podIP: 10.0.0.1, conditions: [{type: Ready, status: "True"}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: green-0, namespace: shop, labels: {app: web, slot: green}}
+status: {phase: Running, podIP: 10.0.0.2, conditions: [{type: Ready, status: "False"}]}
+"""
+_SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {{name: web, namespace: shop}}
+spec: {{{selector}ports: [{{port: 80}}]{more}}}
+"""
+_BLUE = _SERVICE.format(selector="selector: {app: web, slot: blue}, ", more="")
+_GREEN = _SERVICE.format(selector="selector: {app: web, slot: green}, ", more="")
+
+CHECK = Check(
+    id="empties-service",
+    level=Level.WARNING,
+    summary="an update takes all of a Service's endpoints away",
+    rationale="From the moment of such an update, connections to the Service fail, though it worked before: the new "
+    "selector matches only pods that are not ready, or none that runs yet. Without its selector a Service keeps the "
+    "endpoints it has, and loses them one by one as pods are replaced, because nothing updates them any more "
+    "(k8s.io/kubernetes pkg/controller/endpointslice syncService).",
+    remedy="Wait until the pods of the new selector are ready, then switch.",
+    run=run,
+    judges=(Service.kind,),
+    operations=(Operation.UPDATE,),
+    bad=(
+        Example(
+            title="switched to pods that are not ready",
+            cluster=_PODS,
+            old=_BLUE,
+            object=_GREEN,
+            says="none of 1 pod is ready, so the Service loses its 1 endpoint",
+        ),
+        Example(
+            title="the selector is lost",
+            cluster=_PODS,
+            old=_BLUE,
+            object=_SERVICE.format(selector="", more=""),
+            says="the selector is gone: the Service keeps its 1 endpoint and follows its pods no more",
+        ),
+        Example(
+            title="pods that are not ready are no longer published",
+            cluster=_PODS,
+            old=_SERVICE.format(selector="selector: {slot: green}, ", more=", publishNotReadyAddresses: true"),
+            object=_SERVICE.format(selector="selector: {slot: green}, ", more=""),
+            says="publishNotReadyAddresses is off",
+        ),
+    ),
+    good=(
+        Example(title="switched to pods that are ready", cluster=_PODS, old=_GREEN, object=_BLUE),
+        Example(
+            title="switched before any was ready",
+            cluster=_PODS.replace('"True"', '"False"'),
+            old=_BLUE,
+            object=_GREEN,
+        ),
+        Example(title="not all pods are known", cluster=_PODS, old=_BLUE, object=_GREEN, partial=True),
+    ),
+)
