@@ -1,0 +1,272 @@
+"""The chart as the real helm renders it; tests/cluster/test_helm.py installs it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from certs.issue import LEAF_LIFETIME
+from webhook import __version__
+from webhook.cli import main
+from webhook.config import parse_config
+from webhook.model.objects import CONFIG_MAP
+from webhook.state.watch import CONFIG_MAPS, RESOURCES
+
+from . import chart
+from .chart import CHART, DEPLOY, NoHelmError, render, rendered, run_helm
+
+CI = sorted((CHART / "ci").glob("*.yaml"))
+ALL = [None, *CI]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _helm() -> None:
+    try:
+        chart.helm()
+    except NoHelmError as error:
+        if os.environ.get("NETADMIT_REQUIRE_CLUSTER") == "1":
+            pytest.fail(f"no helm: {error}", pytrace=False)
+        pytest.skip(f"no helm: {error}")
+
+
+def with_values(file: Path | None) -> list[str]:
+    return [f"--values={file}"] if file else []
+
+
+def only(objects: list[dict[str, Any]], kind: str, **metadata: str) -> dict[str, Any]:
+    [found] = [o for o in objects if o["kind"] == kind and metadata.items() <= o["metadata"].items()]
+    return found
+
+
+def container(objects: list[dict[str, Any]]) -> dict[str, Any]:
+    [one] = only(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    return dict(one)
+
+
+# --- what is made of the chart
+
+
+def test_deploy_is_the_rendered_chart() -> None:
+    assert (DEPLOY / "netadmit.yaml").read_text() == chart.manifests(), "run `make manifests`"
+
+
+def test_the_table_in_the_readme_is_that_of_the_values() -> None:
+    assert (CHART / "README.md").read_text() == chart.readme(), "run `make manifests`"
+
+
+def test_versions_are_those_of_the_program() -> None:
+    about = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert about["appVersion"] == about["version"] == __version__
+
+
+def test_netadmit_has_nothing_to_say_about_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(DEPLOY / "netadmit.yaml"), "--fail-on=note"]) == 0, capsys.readouterr()
+
+
+# --- helm
+
+
+@pytest.mark.parametrize("values", ALL)
+def test_lint(values: Path | None) -> None:
+    done = run_helm("lint", "--strict", str(CHART), *with_values(values))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "[WARNING]" not in done.stdout
+
+
+@pytest.mark.parametrize("values", ALL)
+def test_every_object_has_its_place_and_labels(values: Path | None) -> None:
+    for found in rendered(*with_values(values), release="r", namespace="elsewhere"):
+        metadata = found["metadata"]
+        assert metadata["labels"]["app.kubernetes.io/instance"] == "r", metadata
+        cluster_scoped = found["kind"].startswith(("Cluster", "Validating"))
+        assert metadata.get("namespace") in ((None,) if cluster_scoped else ("elsewhere", "kube-system")), metadata
+
+
+@pytest.mark.parametrize("values", ALL)
+def test_the_configuration_is_one_that_netadmit_takes(values: Path | None) -> None:
+    data = only(rendered(*with_values(values)), "ConfigMap")["data"]["config.yaml"]
+    parse_config(yaml.safe_load(data))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("replicaCount=many", "at '/replicaCount': got string, want integer"),
+        ("replicaCount=0", "at '/replicaCount'"),
+        ("replicas=3", "additional properties 'replicas' not allowed"),
+        ("webhook.failurePolicy=ignore", "at '/webhook/failurePolicy': value must be one of 'Ignore', 'Fail'"),
+        ("webhook.timeout=3", "additional properties 'timeout' not allowed"),
+        ("webhook.timeoutSeconds=31", "at '/webhook/timeoutSeconds'"),
+        ("webhook.exemptUsers[0]=o'hara", "at '/webhook/exemptUsers/0'"),
+        ("image.tag=a:b", "at '/image/tag'"),
+        ("certificates.source=secret", "at '/certificates/secretName'"),
+        ("certificates.secretName=mine", "at '/certificates/secretName'"),
+        ("certificates.source=cert-manager", "at '/certificates/issuerRef/name'"),
+        ("config.kind=Config", "at '/config'"),
+        ("resources.limits.memmory=1Gi", "additional properties 'memmory' not allowed"),
+        ("networkPolicy.apiServerCIDRs[0]=10.0.0.1", "at '/networkPolicy/apiServerCIDRs/0'"),
+        ("serviceAccount.create=false", "serviceAccount.name: needed when serviceAccount.create is false"),
+    ],
+)
+def test_what_the_values_refuse(given: str, said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        render(f"--set={given}")
+
+
+# --- rights
+
+
+def _rules(objects: list[dict[str, Any]]) -> Iterator[tuple[str, str, str, frozenset[str], frozenset[str]]]:
+    """(namespace, group, resource, names, verbs) of every role; the namespace is * for a ClusterRole."""
+    for role in objects:
+        if role["kind"] not in ("Role", "ClusterRole"):
+            continue
+        for rule in role["rules"]:
+            for group in rule["apiGroups"]:
+                for resource in rule["resources"]:
+                    names, verbs = frozenset(rule.get("resourceNames", ())), frozenset(rule["verbs"])
+                    yield role["metadata"].get("namespace", "*"), group, resource, names, verbs
+
+
+def test_it_may_read_exactly_what_it_follows_and_write_two_things() -> None:
+    read = frozenset({"get", "list", "watch"})
+    expected: set[tuple[str, str, str, frozenset[str], frozenset[str]]] = set()
+    for resource in RESOURCES:
+        if resource.kind != CONFIG_MAP:
+            group = resource.kind.rpartition("/")[0].rpartition("/")[0]
+            expected.add(("*", group, resource.path.rpartition("/")[2], frozenset(), read))
+    in_kube_system = frozenset(name for namespace, name in CONFIG_MAPS if namespace == "kube-system")
+    elsewhere = frozenset(name for namespace, name in CONFIG_MAPS if namespace != "kube-system")
+    expected.add(("kube-system", "", "configmaps", in_kube_system, read))
+    expected.add(("*", "", "configmaps", elsewhere, read))
+    configuration = ("admissionregistration.k8s.io", "validatingwebhookconfigurations")
+    own = {
+        ("*", *configuration, frozenset({"netadmit"}), frozenset({"get", "patch"})),
+        ("netadmit", "", "secrets", frozenset({"netadmit-tls"}), frozenset({"get", "update"})),
+    }
+    assert set(_rules(rendered())) == expected | own
+    for values in ("cert-manager", "secret"):
+        assert set(_rules(rendered(f"--values={CHART}/ci/{values}-values.yaml"))) == expected, values
+
+
+def test_roles_are_bound_to_its_service_account_alone() -> None:
+    objects = rendered()
+    roles = {(o["kind"], o["metadata"].get("namespace")) for o in objects if o["kind"] in ("Role", "ClusterRole")}
+    bindings = [o for o in objects if o["kind"].endswith("Binding")]
+    assert {(o["roleRef"]["kind"], o["metadata"].get("namespace")) for o in bindings} == roles
+    account = {"kind": "ServiceAccount", "name": "netadmit", "namespace": "netadmit"}
+    assert all(o["subjects"] == [account] for o in bindings)
+
+
+# --- the webhook
+
+
+def test_the_webhook_fails_open_and_spares_what_it_must() -> None:
+    [webhook] = only(rendered("--set=webhook.exemptNamespaces={bootstrap}"), "ValidatingWebhookConfiguration")[
+        "webhooks"
+    ]
+    assert webhook["name"] == "validate.netadmit.io"
+    assert (webhook["failurePolicy"], webhook["timeoutSeconds"], webhook["sideEffects"]) == (
+        "Ignore",
+        3,
+        "NoneOnDryRun",
+    )
+    assert webhook["matchPolicy"] == "Equivalent"
+    assert webhook["admissionReviewVersions"] == ["v1"]
+    assert webhook["clientConfig"] == {
+        "service": {"namespace": "netadmit", "name": "netadmit", "path": "/validate", "port": 443}
+    }, "a caBundle is never rendered: it would take away the one that was published"
+    assert {(*rule["apiGroups"], *rule["resources"]) for rule in webhook["rules"]} == {
+        ("networking.k8s.io", "networkpolicies"),
+        ("", "services"),
+    }
+    assert all(rule["operations"] == ["CREATE", "UPDATE", "DELETE"] for rule in webhook["rules"])
+    [names] = webhook["namespaceSelector"]["matchExpressions"]
+    assert (names["key"], names["operator"]) == ("kubernetes.io/metadata.name", "NotIn")
+    assert names["values"] == ["kube-system", "netadmit", "bootstrap"]
+    assert [c["name"] for c in webhook["matchConditions"]] == ["spec-changes", "not-the-control-plane"]
+
+
+def test_how_the_ca_gets_to_the_api_server() -> None:
+    for name, bundle, injected in (
+        ("cert-manager", False, True),
+        ("secret", True, False),
+        ("everything", False, False),
+    ):
+        objects = rendered(f"--values={CHART}/ci/{name}-values.yaml")
+        configuration = only(objects, "ValidatingWebhookConfiguration")
+        assert ("caBundle" in configuration["webhooks"][0]["clientConfig"]) is bundle, name
+        annotations = configuration["metadata"].get("annotations", {})
+        assert (annotations.get("cert-manager.io/inject-ca-from") == "netadmit/netadmit") is injected, name
+        publishes = any(a.startswith("--publish-ca=") for a in container(objects)["args"])
+        assert publishes is not (bundle or injected), name
+    assert "data" not in only(rendered(), "Secret")
+
+
+# --- the pods
+
+
+@pytest.mark.parametrize("values", ALL)
+def test_pods_are_restricted(values: Path | None) -> None:
+    objects = rendered(*with_values(values))
+    specs = [only(objects, "Deployment")["spec"]["template"]["spec"], only(objects, "Pod")["spec"]]
+    for spec in specs:
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["runAsUser"] >= 10000
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for one in spec["containers"]:
+            assert one["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert one["resources"]["requests"]
+            assert one["resources"]["limits"]["memory"]
+    assert specs[0]["automountServiceAccountToken"] is True
+    assert specs[1]["automountServiceAccountToken"] is False
+
+
+def test_a_pod_has_time_to_drain_and_is_replaced_before_it_goes() -> None:
+    for seconds in (0, 10, 120):
+        objects = rendered(f"--set=drainSeconds={seconds}")
+        assert only(objects, "Deployment")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > seconds + 10
+        assert f"--drain-seconds={seconds}" in container(objects)["args"]
+    assert only(rendered(), "Deployment")["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+
+
+def test_a_changed_configuration_makes_new_pods() -> None:
+    def checksum(*arguments: str) -> str:
+        template = only(rendered(*arguments), "Deployment")["spec"]["template"]
+        return str(template["metadata"]["annotations"]["checksum/config"])
+
+    assert checksum() == checksum("--set=replicaCount=5")
+    assert checksum() != checksum("--set=config.mode=warn")
+
+
+def test_probes_ask_the_port_without_tls() -> None:
+    one = container(rendered())
+    ports = {p["name"]: p["containerPort"] for p in one["ports"]}
+    assert ports == {"https": 8443, "metrics": 8080}, "the defaults of netadmit serve"
+    assert {one[probe]["httpGet"]["port"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")} == {
+        "metrics"
+    }
+    assert one["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    assert one["livenessProbe"]["httpGet"]["path"] == "/healthz", "a pod that waits for state must not be restarted"
+
+
+def test_a_budget_only_where_a_pod_can_be_spared() -> None:
+    def budgets(count: int) -> int:
+        return sum(o["kind"] == "PodDisruptionBudget" for o in rendered(f"--set=replicaCount={count}"))
+
+    assert (budgets(1), budgets(2)) == (0, 1)
+
+
+def test_what_the_notes_and_the_readme_say_of_a_certificates_life() -> None:
+    assert LEAF_LIFETIME.days == 365
+    assert "when a third of its year is left" in (CHART / "README.md").read_text()
