@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 from weakref import WeakKeyDictionary
 
+import msgspec
 from msgspec import Struct
 
 from webhook.model.cluster import Cluster
-from webhook.model.objects import DAEMON_SET, DEPLOYMENT, ConfigMap, Key, Workload
+from webhook.model.objects import DAEMON_SET, DEPLOYMENT, Key, Workload
 
 DEFAULT_DOMAIN: Final = "cluster.local"
 """kubeadm's, and what nearly every cluster has (kubeadm.k8s.io/v1beta4 Networking.dnsDomain)."""
@@ -35,12 +36,18 @@ class ServiceName(Struct, frozen=True):
         service, namespace: the Service.
         domain: what follows ``svc``; empty when nothing does.
         full: whether ``svc`` is part of the name.
+        host: the name of one of its pods, before the Service's.
     """
 
     service: str
     namespace: str
     domain: str = ""
     full: bool = True
+    host: str = ""
+
+    def __str__(self) -> str:
+        labels = (self.host, self.service, self.namespace, "svc" if self.full else "", self.domain)
+        return ".".join(filter(None, labels))
 
     @property
     def key(self) -> Key:
@@ -69,7 +76,7 @@ class ClusterDNS(Struct, frozen=True):
 
     def full_name(self, name: ServiceName) -> str:
         """The name that resolves from every namespace, and without a search path."""
-        return f"{name.service}.{name.namespace}.svc.{self.domain}"
+        return str(msgspec.structs.replace(name, full=True, domain=self.domain))
 
     def mentions(self, domain: str) -> bool:
         """Whether its configuration says anything of a domain: it may be rewritten, forwarded or served by a file.
@@ -98,7 +105,7 @@ def _look(cluster: Cluster) -> ClusterDNS:
     doubtful = False
     for config_map in maps:
         for key, text in config_map.data.items():
-            for zone in _zones_of(config_map, key, text):
+            for zone in _zones_of(key, text):
                 if zone is None:
                     doubtful = True
                 elif zone not in domains:
@@ -136,19 +143,19 @@ def _serves(workload: Workload) -> bool | None:
         return False
     if workload.labels.get("k8s-app") == "kube-dns":
         # An image under another name (a mirror): the workload's own name is what is left.
-        return "coredns" in workload.name
+        return True if "coredns" in workload.name else False if "kube-dns" in workload.name else None
     return None
 
 
 # --- the Corefile ----------------------------------------------------------------------------------------------------
 
 
-def _zones_of(config_map: ConfigMap, key: str, text: str) -> Iterator[str | None]:
+def _zones_of(key: str, text: str) -> Iterator[str | None]:
     """The zones in which one text of a ConfigMap has CoreDNS serve cluster names; None for one that is unclear."""
     if key.endswith(".override"):
         # Lines that the default server block imports (k3s, AKS).
         yield from cluster_zones(f". {{\n{text}\n}}")
-    elif key == "Corefile" or key.endswith(".server") or config_map.name == "rke2-coredns-rke2-coredns":
+    elif key == "Corefile" or key.endswith(".server"):
         yield from cluster_zones(text)
 
 
@@ -217,7 +224,7 @@ def service_name(host: str) -> ServiceName | None:
         return None
     for i in (2, 3):
         if len(labels) > i and labels[i] == "svc":
-            return ServiceName(labels[i - 2], labels[i - 1], ".".join(labels[i + 1 :]))
+            return ServiceName(labels[i - 2], labels[i - 1], ".".join(labels[i + 1 :]), host=".".join(labels[: i - 2]))
     if len(labels) == 2:
         return ServiceName(labels[0], labels[1], full=False)
     return None
