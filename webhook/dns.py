@@ -84,8 +84,15 @@ class ClusterDNS(Struct, frozen=True):
         A parent counts as well: what is forwarded for ``example.com`` is forwarded for ``west.example.com``.
         """
         labels = domain.lower().split(".")
-        parents = {".".join(labels[i:]) for i in range(max(1, len(labels) - 1))}.difference(self.domains)
-        return any(re.search(rf"(?<![a-z0-9-]){re.escape(p)}(?![a-z0-9-])", self.written) for p in parents)
+        if re.search(rf"(?<![a-z0-9-]){_exactly(domain)}", self.written):
+            return True
+        parents = {".".join(labels[i:]) for i in range(1, len(labels) - 1)}.difference(self.domains)
+        return any(re.search(rf"(?<![a-z0-9-])(?<![a-z0-9-]\.){_exactly(p)}", self.written) for p in parents)
+
+
+def _exactly(domain: str) -> str:
+    """A pattern for a domain that ends here."""
+    return rf"{re.escape(domain.lower())}(?!\.?[a-z0-9-])"
 
 
 _memory: WeakKeyDictionary[Cluster, tuple[int, ClusterDNS]] = WeakKeyDictionary()
