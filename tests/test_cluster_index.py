@@ -184,6 +184,10 @@ def test_nothing_is_left_behind(steps: list[Record | tuple[str, Key]]) -> None:
         assert cluster.completeness(kind) is (Completeness.PARTIAL if cluster.keys(kind) else Completeness.ABSENT)
     for (kind, key), record in objects.items():
         assert cluster.get(kind, key) is record
+    for where in ("x", "y", "z"):
+        here = [r for (_, key), r in objects.items() if key[0] == where]
+        assert {p.key for p in cluster.policies_in(where)} == {r.key for r in here if isinstance(r, NetworkPolicy)}
+        assert {s.key for s in cluster.services_in(where)} == {r.key for r in here if isinstance(r, Service)}
     for kind, key in objects:
         cluster.remove(kind, key)
     assert not list(cluster.classes())
@@ -285,7 +289,7 @@ def test_a_replica_set_is_its_deployment() -> None:
 def test_completeness() -> None:
     cluster = Cluster()
     assert cluster.completeness(POD) is Completeness.ABSENT
-    assert not cluster.pods_known
+    assert {cluster.pods_known} == {False}
     cluster.put(Pod("x", "a", {}))
     assert cluster.completeness(POD) is Completeness.PARTIAL
     assert cluster.namespace_exists("x") is True
@@ -293,11 +297,11 @@ def test_completeness() -> None:
     cluster.know(NAMESPACE, Completeness.COMPLETE)
     assert cluster.namespace_exists("y") is False
     for kind in (POD, *WORKLOADS):
-        assert not cluster.pods_known
+        assert {kind: cluster.pods_known} == {kind: False}
         cluster.know(kind, Completeness.COMPLETE)
-    assert cluster.pods_known
+    assert {cluster.pods_known} == {True}
     cluster.know(JOB, Completeness.PARTIAL)
-    assert not cluster.pods_known
+    assert {cluster.pods_known} == {False}
     assert Cluster.of([], complete=True).complete(*KINDS)
 
 
