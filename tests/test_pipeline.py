@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from webhook.check import Check, Context, Disclosure, Finding, Level, Operation
+from webhook.check import Check, Context, Disclosure, Finding, Level, Operation, View
 from webhook.checks import all_checks, check_ids
 from webhook.config import STRICT, CheckSettings, Config, ConfigError, Mode, load_config, parse_config
 from webhook.model.cluster import Cluster
@@ -29,6 +29,8 @@ from webhook.model.review import Request
 from webhook.pipeline import Judge, Judgement
 from webhook.state.files import FileState
 from webhook.verdict import Action, Ruling
+
+from .test_checks import rulings
 
 API = Pod("shop", "api-1", {"app": "api"}, phase="Running")
 
@@ -118,12 +120,9 @@ def test_levels_become_actions() -> None:
 
 
 def test_denied_by_default_are_two_checks_only() -> None:
-    """CONTRACT.md, action; files-only checks never reach the webhook."""
-    denied = {
-        check.id
-        for check in all_checks()
-        if not check.files_only and Config().action(check.id, check.level) is Action.DENY
-    }
+    """CONTRACT.md, action: over every example of every check that is seen by the webhook."""
+    examples = [e for c in all_checks() for e in (*c.bad, *c.good) if e.view is View.ADMISSION]
+    denied = {r.check for example in examples for r in rulings(example) if r.action is Action.DENY}
     assert denied == {"selector-can-never-match", "rules-without-policy-type"}
 
 
