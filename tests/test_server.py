@@ -264,7 +264,7 @@ async def test_the_generated_name_is_the_requests(start: Start) -> None:
             id="services/status",
         ),
         pytest.param(review(None, MISSPELT), id="DELETE"),
-        pytest.param(review(None, DEAD_RULES, name=None), id="DELETE of a collection: without a name"),
+        pytest.param(review(None, MISSPELT, name=None), id="DELETE of a collection: without a name"),
         pytest.param(review(None, DEAD_RULES | {"spec": {"podSelector": 7}}), id="DELETE of what cannot be decoded"),
         pytest.param(review(operation="DELETE", kind=_NETWORK_POLICY), id="DELETE without oldObject"),
         pytest.param(review({"kind": "CiliumNetworkPolicy"}, kind=_CILIUM), id="another group"),
@@ -280,6 +280,12 @@ async def test_an_update_whose_old_object_cannot_be_decoded_is_judged_by_the_new
     broken = policy({"podSelector": GT})
     assert (await server.ask(review(policy(), broken)))["allowed"] is True
     assert (await server.ask(review(DEAD_RULES, broken)))["allowed"] is False
+
+
+async def test_a_deletion_without_a_name_is_told_by_the_old_objects_and_never_denied(start: Start) -> None:
+    response = await (await start()).ask(review(None, policy(), name=None))
+    assert response["allowed"] is True
+    assert response["warnings"][0].startswith("NetworkPolicy shop/api: ")
 
 
 async def test_unknown_and_null_fields_of_the_request_do_not_matter(start: Start) -> None:
