@@ -6,7 +6,8 @@ no selector matches them as a peer. An entry whose rule is about nobody in parti
 of every namespace) concerns no pod.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -52,22 +53,36 @@ class Bearers(Struct, frozen=True):
         return frozenset(p.workload for p in self.pods) | frozenset(t.workload for t in self.templates)
 
 
-class Concerned(Struct, frozen=True):
+class Concerned:
     """All pods and templates that one rule's port entries are about."""
 
-    bearers: tuple[Bearers, ...] = ()
+    def __init__(self, bearers: Sequence[Bearers] = ()) -> None:
+        self.bearers = bearers
 
     def protocols(self, port: int | str) -> frozenset[Protocol]:
         """The protocols under which any of them declares a number or a name."""
-        return frozenset(
-            p.protocol for b in self.bearers for p in b.ports if port == (p.number if isinstance(port, int) else p.name)
-        )
+        return frozenset(p.protocol for p in self._declared.get(port, ()))
 
     def numbers(self, port: int | str, protocol: Protocol) -> frozenset[int]:
         """The numbers that a port stands for on these pods (FindPort's rule)."""
         if isinstance(port, int):
             return frozenset((port,))
-        return frozenset(p.number for b in self.bearers for p in b.ports if p.name == port and p.protocol == protocol)
+        return frozenset(p.number for p in self._declared.get(port, ()) if p.protocol == protocol)
+
+    @cached_property
+    def _declared(self) -> Mapping[int | str, Sequence[ContainerPort]]:
+        """Every declared port, by number and by name."""
+        found: dict[int | str, list[ContainerPort]] = {}
+        seen: set[tuple[int, str, str]] = set()
+        for bearers in self.bearers:
+            for port in bearers.ports:
+                identity = port.number, port.name, port.protocol
+                if identity not in seen:
+                    seen.add(identity)
+                    found.setdefault(port.number, []).append(port)
+                    if port.name:
+                        found.setdefault(port.name, []).append(port)
+        return found
 
 
 class PortEntry(Struct, frozen=True):
@@ -124,7 +139,7 @@ class PortEntry(Struct, frozen=True):
     @property
     def effect(self) -> str:
         """What an entry does that means no port of these pods."""
-        return f"it lets nothing {'in' if self.direction == 'Ingress' else 'out'}"
+        return f"this lets nothing {'in' if self.direction == 'Ingress' else 'out'}"
 
 
 def _number(bearers: Sequence[Bearers]) -> tuple[int, str]:
@@ -173,10 +188,10 @@ def selected_classes(ctx: Context, policy: NetworkPolicy) -> Sequence[PodClass]:
 
 def concerned_by(classes: Collection[PodClass]) -> Concerned:
     """The pods and templates of these classes but those of the host network, by what they declare."""
-    return Concerned(tuple(bearers for pod_class in classes for bearers in _bearers(pod_class)))
+    return Concerned([bearers for pod_class in classes for bearers in _bearers(pod_class)])
 
 
-def _bearers(pod_class: PodClass) -> Iterator[Bearers]:
+def _bearers(pod_class: PodClass) -> Sequence[Bearers]:
     found: list[Bearers] = []
     records: list[Pod | Workload] = [*pod_class.pods.values(), *pod_class.templates.values()]
     for record in records:
@@ -191,7 +206,7 @@ def _bearers(pod_class: PodClass) -> Iterator[Bearers]:
             bearers.pods.append(record)
         else:
             bearers.templates.append(record)
-    yield from found
+    return found
 
 
 def _peer_classes(ctx: Context, peers: Sequence[NetworkPolicyPeer]) -> Collection[PodClass]:

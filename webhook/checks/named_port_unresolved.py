@@ -19,15 +19,15 @@ def _judge(ctx: Context, entry: PortEntry, name: str) -> Iterator[Finding]:
     if not without:
         return
     at = f"{entry.path}.port"
-    lacking = f"no {entry.protocol} port named {name}"
+    lacking = f"no {entry.protocol} port {name}"
     if len(without) < len(entry.concerned.bearers):
-        message = f"{entry.some(without)} {lacking}: for them {entry.effect}"
+        message = f"{entry.some(without)} {lacking}: there {entry.effect}"
         yield Finding(at, message, level=Level.NOTE, value=entry.value)
         return
     level = Level.WARNING if _stands(ctx, entry, name) else Level.NOTE
     if entry.concerned.protocols(name):  # under another protocol: FindPort wants both to be the same
         other = " and ".join(sorted(entry.concerned.protocols(name)))
-        seen = f"{entry.who} {name} as {other} only, not {entry.protocol}: {entry.effect}"
+        seen = f"{entry.who} {name} as {other}, not {entry.protocol}: {entry.effect}"
         remedy = f"write protocol: {other}"
         if not entry.told:
             seen, remedy = f"{entry.who} {name}, but not as {entry.protocol}: {entry.effect}", "write its protocol"
@@ -63,7 +63,7 @@ def _instead(entry: PortEntry, name: str) -> str:
     if not entry.told:
         return "write the name in their containers' ports"
     if not names:
-        return "write the number, or name the port in the pods"
+        return "write the number, or name it in the pods"
     near = nearest(name, names)
     return f"write {near or enumerate_some(names, 4).replace(', ', ' or ')}"
 
@@ -115,7 +115,7 @@ CHECK = Check(
             title="a misspelt name",
             cluster=_CLUSTER,
             object=_policy("{port: htpp}"),
-            says="its pod has no TCP port named htpp: it lets nothing in; write http",
+            says="its pod has no TCP port htpp: this lets nothing in; write http",
         ),
         Example(
             title="a name that they do not have at all",
@@ -127,7 +127,7 @@ CHECK = Check(
             title="the name is there under another protocol",
             cluster=_CLUSTER,
             object=_policy("{port: dns, protocol: SCTP}", "{matchLabels: {app: dns}}"),
-            says="its pod template has dns as UDP only, not SCTP: it lets nothing in; write protocol: UDP",
+            says="its pod template has dns as UDP, not SCTP: this lets nothing in; write protocol: UDP",
         ),
         Example(
             title="the name is looked for among the peers' ports, not the policy's own",
@@ -141,13 +141,13 @@ spec:
   policyTypes: [Egress]
   egress: [{to: [{podSelector: {matchLabels: {app: api}}}], ports: [{port: dns, protocol: UDP}]}]
 """,
-            says="its peer pod has no UDP port named dns: it lets nothing out",
+            says="its peer pod has no UDP port dns: this lets nothing out",
         ),
         Example(
             title="some of the pods lack it",
             cluster=_CLUSTER,
             object=_policy("{port: http}", "{}"),
-            says="1 pod template (StatefulSet/dns) has no TCP port named http",
+            says="1 pod template (StatefulSet/dns) has no TCP port http",
             level=Level.NOTE,
         ),
     ),

@@ -31,10 +31,15 @@ _CONTROLLERS: Final = {
 
 def run(ctx: Context) -> Iterator[Finding]:
     before = ctx.policy if ctx.operation is DELETE else ctx.old
-    if not isinstance(before, NetworkPolicy) or _nothing_to_lose(ctx):
+    if not isinstance(before, NetworkPolicy):
         return
     after = None if ctx.operation is DELETE else ctx.policy
-    freed = {d: pods for d in before.directions if (pods := _freed(ctx, before, after, d))}
+    left_open: Sequence[Direction] = before.directions
+    if after is not None and after.spec.pod_selector == before.spec.pod_selector:
+        left_open = [d for d in before.directions if d not in after.directions]
+    if not left_open or _nothing_to_lose(ctx):
+        return
+    freed = {d: pods for d in left_open if (pods := _freed(ctx, before, after, d))}
     if not freed:
         return
     if not ctx.cluster.complete(NETWORK_POLICY):
@@ -51,10 +56,10 @@ def run(ctx: Context) -> Iterator[Finding]:
         workloads = sorted({p.workload.partition("/")[2] for p in pods})
         who = f"{count(len(pods), 'pod')} ({enumerate_some(workloads, 2)})"
         if _closes(ctx):
-            seen = f"closes {words} of {who}: Cilium's enable-policy is always, and nothing else selects them"
+            seen = f"closes {words} of {who}: Cilium's enable-policy is always"
         else:
-            seen = f"opens {words} of {who} to everyone: no other policy isolates {'it' if len(pods) == 1 else 'them'}"
-        remedy = "apply what shall replace it first"
+            seen = f"opens {words} of {who} to everyone"
+        remedy = "apply its replacement first"
         yield Finding(path, seen, remedy, level, f"{words} {','.join(workloads)}")
 
 
@@ -186,7 +191,7 @@ CHECK = Check(
             cluster=_CLUSTER,
             old=_policy(),
             object="",
-            says="opens ingress of 1 pod (Deployment/api) to everyone: no other policy isolates it",
+            says="opens ingress of 1 pod (Deployment/api) to everyone; apply its replacement first",
         ),
         Example(
             title="the state still holds the policy",

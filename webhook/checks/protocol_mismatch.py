@@ -20,10 +20,10 @@ def run(ctx: Context) -> Iterator[Finding]:
         other = " and ".join(sorted(protocols))
         if len(declaring) < len(entry.concerned.bearers):
             # What the others listen on nobody knows: ports need not be declared.
-            seen = f"{entry.some(declaring)} port {port} as {other} only, not {entry.protocol}"
+            seen = f"{entry.some(declaring)} port {port} as {other}, not {entry.protocol}"
             level = Level.NOTE
         else:
-            seen = f"{entry.who} port {port} as {other} only, not {entry.protocol}: {entry.effect}"
+            seen = f"{entry.who} port {port} as {other}, not {entry.protocol}: {entry.effect}"
             level = Level.WARNING
         remedy = f"write protocol: {other}"
         if not entry.told:
@@ -75,13 +75,13 @@ CHECK = Check(
             title="UDP where the pods speak TCP",
             cluster=_CLUSTER,
             object=_policy("{port: 6514, protocol: UDP}"),
-            says="its pod template has port 6514 as TCP only, not UDP: it lets nothing in; write protocol: TCP",
+            says="its pod template has port 6514 as TCP, not UDP: this lets nothing in; write protocol: TCP",
         ),
         Example(
             title="only some of the pods declare it: a note",
             cluster=_CLUSTER,
             object=_policy("{port: 6514, protocol: UDP}", "{}"),
-            says="1 pod template (Deployment/syslog) has port 6514 as TCP only",
+            says="1 pod template (Deployment/syslog) has port 6514 as TCP, not UDP",
             level=Level.NOTE,
         ),
     ),

@@ -39,7 +39,7 @@ def run(ctx: Context) -> Iterator[Finding]:
     for problem in dropped:
         if meaning := _meaning(problem, stored.spec):
             field = format_path(problem.path)
-            seen = f"{field} is no field and is dropped: {meaning}"
+            seen = f"{field} is no field: dropped, {meaning}"
             yield Finding(field, seen, _remedy(problem, text), level, field)
 
 
@@ -68,14 +68,14 @@ def _meaning(problem: FieldProblem, stored: NetworkPolicySpec) -> str:
     """What the policy does without the field; empty where nothing that it does became different by much."""
     parent = problem.path[1] if len(problem.path) > 2 else ""
     if parent in ("ingress", "egress"):
-        return "the rule is not what its text says"
+        return "its rule is not what the text says"
     everything = not stored.pod_selector.match_labels and not stored.pod_selector.match_expressions
     if parent == "podSelector":
-        return "this selects every pod of the namespace" if everything else ""
+        return "this selects every pod here" if everything else ""
     # A field of spec itself: a rule list or the selector, by a name that the API does not have.
     lost = str(problem.path[1]).lower()
     if everything and "selector" in lost:
-        return "this selects every pod of the namespace"
+        return "this selects every pod here"
     return "the policy has none of these rules" if lost.startswith(("ing", "eg", "rule")) else ""
 
 
@@ -120,7 +120,7 @@ CHECK = Check(
         Example(
             title="labels straight under podSelector",
             object=_applied('{"podSelector":{"app":"api"}}', _ALL),
-            says="spec.podSelector.app is no field and is dropped: this selects every pod of the namespace; write matchLabels: {app: api}",
+            says="spec.podSelector.app is no field: dropped, this selects every pod here; write matchLabels: {app: api}",
             level=Level.WARNING,
         ),
         Example(
@@ -129,7 +129,7 @@ CHECK = Check(
                 '{"podSelector":{"matchLabels":{"app":"api"}},"ingres":[{"from":[{"podSelector":{}}]}]}',
                 "{podSelector: {matchLabels: {app: api}}, policyTypes: [Ingress]}",
             ),
-            says="spec.ingres is no field and is dropped: the policy has none of these rules; did you mean ingress?",
+            says="spec.ingres is no field: dropped, the policy has none of these rules; did you mean ingress?",
             level=Level.WARNING,
         ),
         Example(
@@ -138,7 +138,7 @@ CHECK = Check(
                 '{"podSelector":{},"ingress":[{"form":[{"podSelector":{}}]}]}',
                 "{podSelector: {}, policyTypes: [Ingress], ingress: [{}]}",
             ),
-            says="spec.ingress[0].form is no field and is dropped: the rule is not what its text says",
+            says="spec.ingress[0].form is no field: dropped, its rule is not what the text says",
             level=Level.WARNING,
         ),
         Example(

@@ -38,10 +38,10 @@ def _judge(ctx: Context, entry: PortEntry, port: int, hit: Sequence[Front]) -> I
     if own or ctx.may_name_others:
         name = service.name if own else f"{service.namespace}/{service.name}"
         numbers = " and ".join(map(str, left))
-        seen = f"{port} is Service {name}'s port, its pods listen on {numbers}: {entry.effect}"
+        seen = f"{port} is Service {name}'s port, policies see its pods' {numbers}"
         remedy = f"write {numbers}"
     else:
-        seen = f"{port} is a Service's port in another namespace, not its pods' port: {entry.effect}"
+        seen = f"{port} is a Service's port in another namespace, policies see its pods'"
         remedy = "write its targetPort"
     yield Finding(f"{entry.path}.port", seen, remedy, Level.NOTE if open_question else Level.WARNING, entry.value)
 
@@ -116,13 +116,13 @@ CHECK = Check(
             title="ingress to the Service's port",
             cluster=_CLUSTER,
             object=_POLICY.format(ports="{port: 80}"),
-            says="80 is Service api's port, its pods listen on 8080: it lets nothing in; write 8080",
+            says="80 is Service api's port, policies see its pods' 8080; write 8080",
         ),
         Example(
             title="egress to the Service's port",
             cluster=_CLUSTER,
             object=_EGRESS.format(more=""),
-            says="it lets nothing out; write 8080",
+            says="80 is Service api's port, policies see its pods' 8080; write 8080",
         ),
     ),
     good=(

@@ -37,10 +37,10 @@ def _written(ctx: Context, entry: PortEntry) -> bool:
 def _finding(entry: PortEntry, port: int | str, others: list[str]) -> Finding:
     other = " and ".join(others)
     if port == _DNS:
-        seen = "port 53 without protocol is TCP only, and DNS asks over UDP"
-        remedy = "add port 53 with protocol: UDP"
+        seen = "port 53 without protocol is TCP only, DNS asks over UDP"
+        remedy = "add 53 with UDP"
     elif entry.told:
-        seen = f"port {port} without protocol is TCP, {entry.who} it as {other}: {entry.effect}"
+        seen = f"port {port} without protocol is TCP, {entry.who} it as {other}"
         remedy = f"write protocol: {other}"
     else:
         seen = f"port {port} without protocol is TCP, {entry.who} it, but not as TCP"
@@ -106,14 +106,13 @@ CHECK = Check(
             title="DNS without protocol",
             cluster=_CLUSTER,
             object=_EGRESS.format(ports="{port: 53}"),
-            says="port 53 without protocol is TCP only, and DNS asks over UDP; add port 53 with protocol: UDP",
+            says="port 53 without protocol is TCP only, DNS asks over UDP; add 53 with UDP",
         ),
         Example(
             title="a port that the pods declare as UDP",
             cluster=_CLUSTER,
             object=_INGRESS.format(app="statsd", ports="{port: 8125}"),
-            says="port 8125 without protocol is TCP, its pod template has it as UDP: it lets nothing in; "
-            "write protocol: UDP",
+            says="port 8125 without protocol is TCP, its pod template has it as UDP; write protocol: UDP",
         ),
         Example(
             title="the same by name",
