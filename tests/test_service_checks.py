@@ -1,0 +1,488 @@
+"""Corner cases of the checks on Services, beyond the examples that document them."""
+
+import pytest
+
+from tests.test_checks import judged, rulings
+from webhook.backends import group
+from webhook.check import Context, Disclosure, Example, Level, Operation, View
+from webhook.checks import all_checks
+from webhook.config import Config
+from webhook.model.cluster import Cluster, Completeness
+from webhook.model.objects import (
+    CRON_JOB,
+    DEPLOYMENT,
+    ENDPOINT_SLICE,
+    JOB,
+    KINDS,
+    POD,
+    REPLICA_SET,
+    STATEFUL_SET,
+    ContainerPort,
+    EndpointSlice,
+    Pod,
+    Record,
+    Service,
+    Workload,
+)
+from webhook.model.review import Request
+from webhook.pipeline import Judge
+
+HTTP = ContainerPort(8080, "http")
+METRICS = ContainerPort(9090, "metrics")
+CHECKS = {check.id: check for check in all_checks()}
+
+
+def workload(name: str, kind: str = DEPLOYMENT, *ports: ContainerPort, **fields: object) -> Workload:
+    labels = fields.pop("labels", {"app": "shop"})
+    return Workload(kind=kind, namespace="shop", name=name, labels=labels, ports=ports, **fields)  # type: ignore[arg-type]
+
+
+def pod(name: str, *ports: ContainerPort, **fields: object) -> Pod:
+    labels = fields.pop("labels", {"app": "shop"})
+    ready = fields.pop("ready", True)
+    return Pod(namespace="shop", name=name, labels=labels, ports=ports, ready=ready, phase="Running", **fields)  # type: ignore[arg-type]
+
+
+def replica(deployment: str, suffix: str, *ports: ContainerPort, **fields: object) -> Pod:
+    """A pod as a Deployment's ReplicaSet makes it."""
+    labels = {"app": "shop", "pod-template-hash": suffix}
+    owner = ("ReplicaSet", f"{deployment}-{suffix}")
+    return pod(f"{deployment}-{suffix}-x", *ports, labels=labels, owner=owner, **fields)
+
+
+def service(ports: str, more: str = "", selector: str = "selector: {app: shop}, ") -> Service:
+    found = judged(
+        "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\n"
+        f"spec: {{{selector}ports: [{ports}]{more}}}"
+    )
+    assert isinstance(found, Service)
+    return found
+
+
+def named(name: str, namespace: str = "shop", *, own: str = "db") -> Service:
+    """An ExternalName Service."""
+    found = judged(
+        f"apiVersion: v1\nkind: Service\nmetadata: {{name: {own}, namespace: {namespace}}}\n"
+        f"spec: {{type: ExternalName, externalName: {name}}}"
+    )
+    assert isinstance(found, Service)
+    return found
+
+
+def say(
+    check: str,
+    new: Service,
+    *records: Record,
+    old: Service | None = None,
+    view: View = View.ADMISSION,
+    incomplete: tuple[str, ...] = (),
+    disclosure: Disclosure = Disclosure.CLUSTER,
+) -> list[tuple[Level, str]]:
+    """What one check says, as levels and lines."""
+    cluster = Cluster({kind: Completeness.COMPLETE for kind in KINDS if kind not in incomplete})
+    for record in records:
+        cluster.put(record)
+    operation = Operation.UPDATE if old else Operation.CREATE
+    ctx = Context(operation, new, cluster, old=old, view=view, disclosure=disclosure)
+    found = CHECKS[check]
+    return [(f.level or found.level, f.line) for f in found.run(ctx)]
+
+
+def levels(said: list[tuple[Level, str]]) -> list[Level]:
+    return [level for level, _ in said]
+
+
+# --- the workloads behind a Service ----------------------------------------------------------------------------------
+
+
+def test_replica_sets_belong_to_their_deployment() -> None:
+    records = [
+        workload("web", DEPLOYMENT, HTTP),
+        workload("web-1a2b", REPLICA_SET, METRICS, owner=("Deployment", "web")),
+        replica("web", "1a2b"),
+        replica("web", "3c4d"),
+        pod("by-hand"),
+        pod("stray", labels={"app": "shop", "debug": "yes"}),
+    ]
+    cluster = Cluster.of(records)
+    found = group(cluster, cluster.classes("shop"))
+    assert [str(b) for b in found] == ["Deployment web", "Pod stray"]
+    assert len(found[0].pods) == 3
+    assert found[0].declared == {HTTP}, "an old ReplicaSet does not decide"
+
+
+def test_controllers_of_controllers_are_one() -> None:
+    cluster = Cluster.of(
+        [
+            workload("es-master", STATEFUL_SET, HTTP, owner=("Elasticsearch", "es")),
+            workload("es-data", STATEFUL_SET, owner=("Elasticsearch", "es")),
+            workload("nightly", CRON_JOB),
+            workload("nightly-1", JOB, owner=("CronJob", "nightly")),
+            pod("nightly-1-x", owner=("Job", "nightly-1")),
+            workload("ro-1a", REPLICA_SET, owner=("Rollout", "ro")),
+            pod("ro-1a-x", owner=("ReplicaSet", "ro-1a"), labels={"app": "shop", "rollouts-pod-template-hash": "1a"}),
+        ]
+    )
+    found = group(cluster, cluster.classes("shop"))
+    assert [str(b) for b in found] == ["CronJob nightly", "Elasticsearch es", "Rollout ro"]
+
+
+# --- target-port-unresolved ------------------------------------------------------------------------------------------
+
+UNRESOLVED = "target-port-unresolved"
+BY_NAME = "{port: 80, targetPort: http}"
+
+
+def test_a_rollout_is_a_note_whichever_side_lacks_the_port() -> None:
+    new_has = say(UNRESOLVED, service(BY_NAME), workload("web", DEPLOYMENT, HTTP), replica("web", "1a", METRICS))
+    assert levels(new_has) == [Level.NOTE]
+    old_has = say(UNRESOLVED, service(BY_NAME), workload("web", DEPLOYMENT, METRICS), replica("web", "1a", HTTP))
+    assert levels(old_has) == [Level.NOTE]
+    assert "the template of Deployment web has no TCP port named http" in old_has[0][1]
+    nobody = say(UNRESOLVED, service(BY_NAME), workload("web", DEPLOYMENT, METRICS), replica("web", "1a", METRICS))
+    assert levels(nobody) == [Level.WARNING]
+
+
+def test_a_canary_that_lacks_the_port_is_a_warning() -> None:
+    said = say(UNRESOLVED, service(BY_NAME), workload("a", DEPLOYMENT, HTTP), workload("b", DEPLOYMENT, METRICS))
+    assert said == [
+        (Level.WARNING, "Deployment b has no TCP port named http: no traffic to it; write targetPort: metrics")
+    ]
+
+
+@pytest.mark.parametrize("other", [workload("job", JOB), workload("cron", CRON_JOB), pod("debug")])
+def test_what_is_left_out_as_it_should_be_is_a_note(other: Record) -> None:
+    assert levels(say(UNRESOLVED, service(BY_NAME), workload("web", DEPLOYMENT, HTTP), other)) in ([Level.NOTE], [])
+
+
+def test_one_service_over_two_workloads_by_names() -> None:
+    both = service("{name: a, port: 80, targetPort: http}, {name: b, port: 81, targetPort: metrics}")
+    records = [workload("a", DEPLOYMENT, HTTP), workload("b", DEPLOYMENT, METRICS)]
+    assert set(levels(say(UNRESOLVED, both, *records))) == {Level.NOTE}
+    assert say("service-spans-workloads", both, *records) == []
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        service("{port: 80, targetPort: 8081}"),
+        service("{port: 80}"),
+        service("{port: 80, targetPort: '8080'}"),
+        service(BY_NAME, selector=""),
+        service(BY_NAME, selector="selector: {app: other}, "),
+        service(BY_NAME, ", type: ExternalName, externalName: a.example.com"),
+    ],
+)
+def test_nothing_is_looked_up(new: Service) -> None:
+    assert say(UNRESOLVED, new, workload("web", DEPLOYMENT, METRICS)) == []
+
+
+def test_a_headless_service_leads_to_the_pods_all_the_same() -> None:
+    new = service(BY_NAME, ", clusterIP: None")
+    assert levels(say(UNRESOLVED, new, workload("web", DEPLOYMENT, METRICS))) == [Level.NOTE]
+
+
+def test_a_chart_that_is_upgraded_sends_the_service_first() -> None:
+    text = """
+apiVersion: v1
+kind: Service
+metadata: {name: web-metrics, namespace: shop, labels: {app.kubernetes.io/managed-by: Helm}}
+spec: {selector: {app: shop}, ports: [{port: 9090, targetPort: %s}]}
+"""
+    early, slip = judged(text % "metrics"), judged(text % "htpp")
+    assert isinstance(early, Service)
+    assert isinstance(slip, Service)
+    web = workload("web", DEPLOYMENT, HTTP)
+    assert levels(say(UNRESOLVED, early, web)) == [Level.NOTE]
+    assert levels(say(UNRESOLVED, early, web, view=View.AUDIT)) == [Level.WARNING]
+    assert levels(say(UNRESOLVED, slip, web)) == [Level.WARNING]
+
+
+def test_the_same_name_twice_under_two_protocols() -> None:
+    both = workload("dns", DEPLOYMENT, ContainerPort(53, "dns", "UDP"), ContainerPort(53, "dns", "TCP"))
+    assert (
+        say(UNRESOLVED, service("{port: 53, protocol: UDP, targetPort: dns}, {port: 53, targetPort: dns}"), both) == []
+    )
+
+
+# --- numbers ---------------------------------------------------------------------------------------------------------
+
+
+def test_numbers_are_judged_by_the_template_not_by_injected_sidecars() -> None:
+    sidecar = ContainerPort(15090, "envoy-prom")
+    new = service("{port: 80, targetPort: 8080}")
+    assert say("target-port-not-declared", new, workload("web"), replica("web", "1a", sidecar)) == []
+    assert levels(say("target-port-not-declared", new, replica("web", "1a", sidecar))) == [Level.NOTE]
+
+
+def test_another_service_takes_the_other_protocol() -> None:
+    udp = workload("dns", DEPLOYMENT, ContainerPort(53, "dns", "UDP"))
+    tcp_only = service("{port: 53}")
+    assert levels(say("service-protocol-mismatch", tcp_only, udp)) == [Level.WARNING]
+    assert levels(say("service-protocol-mismatch", service("{port: 53}", ", clusterIP: None"), udp)) == [Level.NOTE]
+    itself_before = service("{port: 53, protocol: UDP}")
+    assert levels(say("service-protocol-mismatch", tcp_only, udp, itself_before)) == [Level.WARNING]
+    assert say("service-protocol-mismatch", service("{port: 53, targetPort: dns}"), udp) == []
+
+
+# --- service-spans-workloads -----------------------------------------------------------------------------------------
+
+SPANS = "service-spans-workloads"
+NUMBER = "{port: 80, targetPort: 8080}"
+
+
+def part(name: str, *ports: ContainerPort, kind: str = DEPLOYMENT, **labels: str) -> Workload:
+    return workload(name, kind, *ports, labels={"app": "shop", **{k.replace("_", "-"): v for k, v in labels.items()}})
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [part("web", HTTP), part("web-canary", HTTP)],
+        [part("web", HTTP, track="stable"), part("web-canary", track="canary")],
+        [part("web", HTTP, tier="web"), part("web-canary", HTTP, tier="web-canary")],
+        [part("web", HTTP, tier="web-v1"), part("web2", tier="web-v2")],
+        [part("web", HTTP), part("same-labels-nothing-declared")],
+        [part("web"), part("worker", tier="worker")],
+        [part("web", HTTP), part("gone", METRICS), workload("web", DEPLOYMENT, HTTP)][:1],
+        [part("web", HTTP), workload("idle", DEPLOYMENT, METRICS, replicas=0)],
+        [part("web", HTTP), workload("done", JOB, finished=True)],
+        [part("web", HTTP), pod("leaving", METRICS, owner=("StatefulSet", "old"), terminating=True)],
+        [part("web", HTTP), replica("web", "1a", METRICS), replica("web", "2b", HTTP)],
+        [part("web", HTTP), workload("web-1a", REPLICA_SET, METRICS, owner=("Deployment", "web"))],
+        [part("web", HTTP), pod("web-0")],
+        [
+            workload("es-master", STATEFUL_SET, HTTP, owner=("Elasticsearch", "es")),
+            workload("es-data", STATEFUL_SET, METRICS, owner=("Elasticsearch", "es")),
+        ],
+        [part("primary", HTTP, component="primary"), part("read", HTTP, component="read")],
+        [part("gateway", HTTP, kind="apps/v1/DaemonSet"), part("gateway-extra", HTTP)],
+    ],
+)
+def test_spanning_that_is_meant(records: list[Record]) -> None:
+    assert say(SPANS, service(NUMBER), *records) == []
+
+
+@pytest.mark.parametrize(
+    ("records", "says"),
+    [
+        ([part("web", HTTP), part("cache", METRICS)], "Deployment cache too: it declares no port 8080"),
+        ([part("web", HTTP), part("worker", role="worker")], "Deployment worker too: it declares no port 8080"),
+        ([part("web", HTTP), part("nightly", kind=CRON_JOB)], "CronJob nightly too"),
+        ([part("web", HTTP), pod("debug", METRICS, labels={"app": "shop", "x": "y"})], "Pod debug too"),
+        (
+            [part("web", HTTP, tier="web"), part("a", tier="a1x"), part("b", METRICS, tier="queue")],
+            "matches Deployment web, but Deployment a, Deployment b too: they declare no port 8080; add tier: web",
+        ),
+    ],
+)
+def test_spanning_that_breaks(records: list[Record], says: str) -> None:
+    said = say(SPANS, service(NUMBER), *records)
+    assert levels(said) == [Level.WARNING]
+    assert says in said[0][1]
+
+
+def test_a_name_that_stands_for_two_numbers() -> None:
+    new = service(BY_NAME)
+    web, admin = part("web", HTTP, tier="web"), part("admin", ContainerPort(9000, "http"), tier="admin")
+    assert "http is" in say(SPANS, new, web, admin)[0][1]
+    moved = part("web-canary", ContainerPort(9000, "http"), track="canary")
+    assert say(SPANS, new, part("web", HTTP, track="stable"), moved) == []
+
+
+def test_two_applications_are_told_by_what_they_are_called() -> None:
+    def one(of: str, **labels: str) -> Workload:
+        return workload(of, DEPLOYMENT, HTTP, labels={"team": "blue", **labels})
+
+    new = service(NUMBER, selector="selector: {team: blue}, ")
+    assert levels(say(SPANS, new, one("a", app="orders"), one("b", app="billing"))) == [Level.WARNING]
+    assert say(SPANS, new, one("a", app="orders"), one("b", name="billing")) == []
+    assert say(SPANS, new, one("a", app="orders-v1"), one("b", app="orders-v2")) == []
+    assert say(SPANS, new, one("a", app="x", name="orders"), one("b", app="x", name="billing")) == []
+    assert say(SPANS, new, one("a"), one("b")) == []
+
+
+# --- endpoints -------------------------------------------------------------------------------------------------------
+
+EMPTIES = "empties-service"
+OLD = service("{port: 80}")
+RUNNING = pod("web-0", ips=("10.0.0.1",))
+
+
+def test_the_selector_may_go_when_others_fill_the_service() -> None:
+    bare = service("{port: 80}", selector="")
+    own = EndpointSlice("shop", "web-1", "web", ("10.0.0.1",))
+    others = EndpointSlice("shop", "web-1", "web", ("192.0.2.1",))
+    foreign = EndpointSlice("shop", "api-1", "api", ("192.0.2.1",))
+    assert levels(say(EMPTIES, bare, RUNNING, own, foreign, old=OLD)) == [Level.WARNING]
+    assert say(EMPTIES, bare, RUNNING, others, old=OLD) == []
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        OLD,
+        service("{port: 80}", ", type: ExternalName, externalName: a.example.com"),
+        service("{port: 81}"),
+    ],
+)
+def test_updates_that_take_nothing_away(new: Service) -> None:
+    assert say(EMPTIES, new, RUNNING, old=OLD) == []
+
+
+def test_the_new_selector_matches_a_template_only() -> None:
+    new = service("{port: 80}", selector="selector: {app: next}, ")
+    said = say(EMPTIES, new, RUNNING, workload("next", labels={"app": "next"}), old=OLD)
+    assert said == [
+        (
+            Level.WARNING,
+            "selector app=next: no pod runs yet, so the Service loses its 1 endpoint; keep app: shop until then",
+        )
+    ]
+    assert say(EMPTIES, new, RUNNING, old=OLD, incomplete=(POD,)) == []
+    assert say(EMPTIES, new, pod("leaving", terminating=True), old=OLD) == []
+
+
+def test_services_that_somebody_else_fills() -> None:
+    bare = service("{port: 80}", selector="")
+    check = "service-without-endpoints"
+    assert levels(say(check, bare, view=View.AUDIT)) == [Level.WARNING]
+    assert levels(say(check, bare)) == [Level.NOTE]
+    assert levels(say(check, bare, old=bare)) == [Level.WARNING]
+    assert say(check, bare, view=View.AUDIT, incomplete=(ENDPOINT_SLICE,)) == []
+    assert levels(say(check, service("{port: 80}", ", clusterIP: None", ""), old=bare)) == [Level.NOTE]
+    assert say(check, service("{port: 80}"), view=View.AUDIT) == []
+    for more in (
+        "ownerReferences: [{kind: ServerlessService, name: x}]",
+        "annotations: {service.cilium.io/global: 'true'}",
+    ):
+        made = judged(
+            f"apiVersion: v1\nkind: Service\nmetadata: {{name: web, namespace: shop, {more}}}\n"
+            "spec: {ports: [{port: 80}]}"
+        )
+        assert isinstance(made, Service)
+        assert Level.WARNING not in levels(say(check, made, view=View.AUDIT))
+
+
+def test_an_empty_selector_is_none() -> None:
+    empty = service("{port: 80}", selector="selector: {}, ")
+    assert levels(say("service-without-endpoints", empty, view=View.AUDIT)) == [Level.WARNING]
+
+
+# --- ExternalName ----------------------------------------------------------------------------------------------------
+
+NOT_FOUND = "external-name-not-found"
+POSTGRES = service("{port: 5432}")
+CORE_DNS = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: coredns, namespace: kube-system}
+data: {Corefile: ".:53 {\\n  kubernetes %s in-addr.arpa\\n%s}\\n"}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {ports: [{port: 80}]}
+"""
+
+
+def applied(name: str, domain: str = "example.org", more: str = "", view: View = View.CHECK) -> list[str]:
+    example = Example(
+        title="",
+        cluster=CORE_DNS % (domain, more),
+        object=f"apiVersion: v1\nkind: Service\nmetadata: {{name: db, namespace: shop}}\n"
+        f"spec: {{type: ExternalName, externalName: {name}}}",
+        view=view,
+    )
+    return [r.finding.line for r in rulings(example) if r.check == NOT_FOUND and r.level > Level.NOTE]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("web.shop.svc.example.org", ""),
+        ("web.shop.svc.example.org.", ""),
+        ("web-0.web.shop.svc.example.org", ""),
+        ("kubernetes.default.svc.example.org", ""),
+        ("web.shop.svc", ""),
+        ("web.shop.svc.clusterset.local", ""),
+        ("db.shop.svc.west.example.com", ""),
+        ("api.shop.svc.west.example.com", ""),
+        ("web.shop.svc.west.example.com", "write web.shop.svc.example.org"),
+        ("db.shop.svc.exmple.org", "write db.shop.svc.example.org"),
+        ("web.shop.svc.cluster.local", "the cluster's domain is example.org"),
+        ("x.y.svc.cluster.local", "the cluster's domain is example.org"),
+        ("web.shop", "write web.shop.svc.example.org"),
+        ("db.shop", ""),
+        ("example.com", ""),
+        ("web", ""),
+        ("db.shop.svc", "leads back"),
+        ("api.kube-system.svc.example.org", "there is no Service api in namespace kube-system"),
+        ("wbe.shop.svc.example.org", "write web.shop.svc.example.org"),
+    ],
+)
+def test_external_names(name: str, says: str) -> None:
+    said = applied(name)
+    assert bool(said) == bool(says), said
+    assert all(says in line for line in said)
+
+
+def test_a_domain_that_the_corefile_speaks_of_may_be_served() -> None:
+    assert applied("web.shop.svc.cluster.local", more="  rewrite name suffix .cluster.local .example.org\\n") == []
+    assert applied("web.shop.svc.west.example.com", more="  forward example.com 10.0.0.2\\n") == []
+    assert applied("web.shop.svc.cluster.local", domain="$CLUSTERDOMAIN") == []
+    assert applied("web.shop.svc.west.example.com", domain="$CLUSTERDOMAIN") == []
+
+
+def test_absence_is_no_evidence_on_create() -> None:
+    assert applied("api.shop.svc.example.org", view=View.ADMISSION) == []
+    assert applied("wbe.shop.svc.example.org", view=View.ADMISSION)
+    assert levels(say(NOT_FOUND, named("api.shop.svc"))) == [Level.NOTE]
+    assert levels(say(NOT_FOUND, named("api.shop.svc"), old=named("api.shop.svc"))) == [Level.WARNING]
+
+
+def test_names_that_lead_in_a_circle() -> None:
+    there = named("db.shop.svc", "data", own="there")
+    assert "leads back" in say(NOT_FOUND, named("there.data.svc"), there)[0][1]
+    outside = named("db.example.com", "data", own="there")
+    assert levels(say(NOT_FOUND, named("there.data.svc"), outside)) == [Level.NOTE]
+    a, b = named("b.data.svc", "data", own="a"), named("a.data.svc", "data", own="b")
+    assert levels(say(NOT_FOUND, named("a.data.svc"), a, b)) == [Level.NOTE], "somebody else's circle ends"
+
+
+def test_other_namespaces_are_not_told() -> None:
+    other = judged(
+        "apiVersion: v1\nkind: Service\nmetadata: {name: postgres, namespace: vault}\nspec: {ports: [{port: 1}]}"
+    )
+    assert isinstance(other, Service)
+    for name in ("postgers.vault.svc", "postgres.vaullt.svc"):
+        for old in (None, named(name)):
+            told = say(NOT_FOUND, named(name), other, old=old)
+            quiet = say(NOT_FOUND, named(name), other, old=old, disclosure=Disclosure.NAMESPACE)
+            assert levels(told) == levels(quiet) == [Level.WARNING]
+            assert "write postgres.vault.svc" in told[0][1]
+            assert "postgres.vault" not in quiet[0][1]
+
+
+@pytest.mark.parametrize("name", ["192.0.2.7", "192.0.2.7."])
+def test_addresses(name: str) -> None:
+    assert levels(say("external-name-is-ip", named(name))) == [Level.WARNING]
+
+
+@pytest.mark.parametrize("name", ["1.2.3", "1.2.3.4.example.com", "01.2.3.4x", "256.0.0.1"])
+def test_what_is_no_address(name: str) -> None:
+    assert say("external-name-is-ip", named(name)) == []
+
+
+# --- through the whole judge -----------------------------------------------------------------------------------------
+
+
+def test_external_name_services_have_one_voice_and_fit_the_line() -> None:
+    long = named("a" * 63 + "." + "b" * 63 + ".svc.cluster.local", "n" * 63, own="s" * 63)
+    cluster = Cluster.of([], complete=True)
+    request = Request(
+        uid="1", operation="UPDATE", kind=long.kind, namespace="n" * 63, name="s" * 63, new=long, old=long
+    )
+    said = Judge(Config()).admit(request, cluster).verdict.rulings
+    assert [r.check for r in said] == [NOT_FOUND]
+    assert all(len(r.line) <= 256 for r in said)
