@@ -128,6 +128,15 @@ def matched(cluster: Cluster, service: Service) -> Collection[PodClass]:
     return cluster.select(equality_selector(service.spec.selector), {service.metadata.namespace})
 
 
+def endpoints(service: Service, classes: Collection[PodClass]) -> list[Pod]:
+    """The pods that get traffic through a Service.
+
+    Source: k8s.io/endpointslice utils.go podToEndpoint, k8s.io/kubernetes pkg/controller/util/endpoint.
+    """
+    unready = service.spec.publish_not_ready_addresses
+    return [p for c in classes for p in c.pods.values() if (unready and p.ips) or (p.ready and not p.terminating)]
+
+
 def headless(spec: ServiceSpec) -> bool:
     """Whether clients get the addresses of the pods from DNS, and so use the pods' own ports."""
     return spec.cluster_ip == "None"

@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Iterator
 
-from webhook.backends import matched
+from webhook.backends import endpoints, matched
 from webhook.check import Check, Context, Example, Finding, Level, Operation, count
-from webhook.model.cluster import Cluster, PodClass
+from webhook.model.cluster import Cluster
 from webhook.model.objects import ENDPOINT_SLICE, POD, EndpointSlice, Pod, Service
 from webhook.model.selectors import describe, equality_selector
 
@@ -13,7 +13,7 @@ def run(ctx: Context) -> Iterator[Finding]:
     old, new = ctx.old, ctx.service
     if not isinstance(old, Service) or new.spec.type == "ExternalName":
         return
-    had = _endpoints(old, matched(ctx.cluster, old))
+    had = endpoints(old, matched(ctx.cluster, old))
     if not had:
         return
     lost = count(len(had), "endpoint")
@@ -23,7 +23,7 @@ def run(ctx: Context) -> Iterator[Finding]:
             yield Finding("spec.selector", message, f"put it back: {_as_yaml(old)}")
         return
     classes = matched(ctx.cluster, new)
-    if _endpoints(new, classes):
+    if endpoints(new, classes):
         return
     if not ctx.cluster.complete(POD):
         ctx.unknown.add("pods: not all are known, so whether a Service loses its endpoints was not judged")
@@ -38,15 +38,6 @@ def run(ctx: Context) -> Iterator[Finding]:
     seen = f"none of {count(len(pods), 'pod')} is ready" if pods else "no pod runs yet" if classes else "no pod has it"
     value = describe(new.spec.selector)
     yield Finding(path, f"{what} {seen}, so the Service loses its {lost}", remedy if classes else "", value=value)
-
-
-def _endpoints(service: Service, classes: Collection[PodClass]) -> list[Pod]:
-    """The pods that get traffic through a Service.
-
-    Source: k8s.io/endpointslice utils.go podToEndpoint, k8s.io/kubernetes pkg/controller/util/endpoint.
-    """
-    unready = service.spec.publish_not_ready_addresses
-    return [p for c in classes for p in c.pods.values() if (unready and p.ips) or (p.ready and not p.terminating)]
 
 
 def _filled_by_others(cluster: Cluster, service: Service, had: Collection[Pod]) -> bool:

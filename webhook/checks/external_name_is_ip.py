@@ -16,7 +16,7 @@ def run(ctx: Context) -> Iterator[Finding]:
     if dns_of(ctx.cluster).is_core_dns is False or _served_by_ingress(ctx):
         return
     message = f"externalName {spec.external_name} is an address, not a name: CoreDNS answers NXDOMAIN"
-    remedy = "drop type and externalName, and put an EndpointSlice with that address beside the Service"
+    remedy = "put it into an EndpointSlice instead"
     yield Finding("spec.externalName", message, remedy, value=spec.external_name)
 
 

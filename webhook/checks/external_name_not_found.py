@@ -32,7 +32,7 @@ def run(ctx: Context) -> Iterator[Finding]:
         yield from _elsewhere(ctx, dns, name)
     elif _leads_back(ctx, dns, name):
         message = f"externalName {spec.external_name} leads back to this Service: the name does not resolve"
-        yield Finding(_PATH, message, "write the name of the Service that is meant", value=spec.external_name)
+        yield Finding(_PATH, message, "name another Service", value=spec.external_name)
     else:
         yield from _missing(ctx, dns, name)
 
@@ -71,7 +71,7 @@ def _missing(ctx: Context, dns: ClusterDNS, name: ServiceName) -> Iterator[Findi
         return
     told = ctx.may_name_others or namespace == ctx.namespace
     if ctx.cluster.namespace_exists(namespace) is False and namespace not in _NAMESPACES_ALWAYS_THERE:
-        what = f"externalName {written} leads nowhere: there is no namespace {namespace}"
+        what = f"externalName {written}: there is no namespace {namespace}"
         near = nearest(namespace, (n for n in ctx.cluster.namespace_names() if _has(ctx, n, name.service)))
         # One that is there under that name, and of all namespaces the nearest, is told only to who may know it.
         if near and (ctx.may_name_others or near == ctx.namespace):
@@ -82,7 +82,7 @@ def _missing(ctx: Context, dns: ClusterDNS, name: ServiceName) -> Iterator[Findi
     if not ctx.cluster.complete(SERVICE):
         ctx.unknown.add("services: not all are known, so ExternalNames that lead to none of the known were not judged")
         return
-    what = f"externalName {written} leads nowhere: there is no Service {name.service} in namespace {namespace}"
+    what = f"externalName {written}: there is no Service {name.service} in namespace {namespace}"
     near = nearest(
         name.service, (s.metadata.name for s in ctx.cluster.services_in(namespace) if s.key != ctx.service.key)
     )

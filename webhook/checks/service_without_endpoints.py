@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from webhook.backends import headless
+from webhook.backends import endpoints, headless, matched
 from webhook.check import Check, Context, Example, Finding, Level, View
 from webhook.model.objects import ENDPOINT_SLICE, EndpointSlice, Service
 
@@ -16,6 +16,8 @@ def run(ctx: Context) -> Iterator[Finding]:
         return  # its endpoints are in other clusters (docs.cilium.io, Cluster Mesh)
     if _has_slice(ctx):
         return
+    if isinstance(ctx.old, Service) and endpoints(ctx.old, matched(ctx.cluster, ctx.old)):
+        return  # what this update takes away is empties-service's to say
     if not ctx.cluster.complete(ENDPOINT_SLICE):
         ctx.unknown.add("endpoints: not all slices are known, so Services without a selector were not judged")
         return
@@ -23,8 +25,8 @@ def run(ctx: Context) -> Iterator[Finding]:
     # whose Endpoints are kept for their annotations and are not mirrored (leader elections, Patroni).
     somebody_elses = bool(service.metadata.owner_references) or headless(service.spec)
     level = Level.WARNING if ctx.sees_whole and not somebody_elses else Level.NOTE
-    message = f"it has no selector, and no EndpointSlice names {service.metadata.name}: it leads nowhere"
-    remedy = f"add a selector, or an EndpointSlice labelled kubernetes.io/service-name: {service.metadata.name}"
+    message = "it has no selector and no EndpointSlice: it leads nowhere"
+    remedy = f"add a selector, or a slice labelled kubernetes.io/service-name: {service.metadata.name}"
     yield Finding("spec.selector", message, remedy, level)
 
 
@@ -70,7 +72,7 @@ CHECK = Check(
             title="nothing beside it",
             object=_SERVICE,
             view=View.CHECK,
-            says="no EndpointSlice names legacy: it leads nowhere; add a selector, or an EndpointSlice labelled",
+            says="no EndpointSlice: it leads nowhere; add a selector, or a slice labelled kubernetes.io/service-name: legacy",
         ),
         Example(title="on an update", old=_SERVICE, object=_SERVICE, says="it leads nowhere"),
         Example(
