@@ -1,0 +1,436 @@
+"""The chart installed by the real helm into a real API server, with netadmit run as its Deployment says.
+
+What is missing is played: there is no kubelet, so the Deployment's command is run here, with its files laid where its
+volumes would be mounted (below a folder of the test's own) and its service account's token; and no kube-proxy, so the
+Service's address is listened to and passed on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import re
+import signal
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Coroutine, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from certs.rotate import rotate
+from certs.store import CA, CERTIFICATE, KEY
+from tests.chart import CHART, NoHelmError, helm, run_helm
+
+from .control_plane import ControlPlane, _Process
+from .installed_webhook import ROOT, eventually
+
+RELEASE = "netadmit"
+CONFIGURATION = f"/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/{RELEASE}"
+DEAD_RULES = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: dead, namespace: %s}
+spec: {podSelector: {}, policyTypes: [Ingress], egress: [{ports: [{port: 443}]}]}
+"""
+MISSPELT = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web, namespace: %s}
+spec: {podSelector: {matchLabels: {app: wep}}, policyTypes: [Ingress]}
+"""
+
+
+class Proxy:
+    """Plays kube-proxy: passes connections on from a Service's address and port to another port there."""
+
+    def __init__(self, address: str, port: int, target: int) -> None:
+        self._from, self._to = (address, port), (address, target)
+        self._loop = asyncio.new_event_loop()
+        self._open: set[asyncio.Task[None]] = set()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self._server = self._run(asyncio.start_server(self._accept, *self._from))
+
+    def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._open.add(task)
+        ends = [writer]
+        try:
+            there, back = await asyncio.open_connection(*self._to)
+            ends.append(back)
+            pumps = [asyncio.create_task(self._pump(reader, back)), asyncio.create_task(self._pump(there, writer))]
+            try:
+                await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for pump in pumps:
+                    pump.cancel()
+                await asyncio.gather(*pumps, return_exceptions=True)
+        except (OSError, asyncio.CancelledError):
+            pass  # nobody listens there now, or the test is over
+        finally:
+            for end in ends:
+                end.close()
+                with contextlib.suppress(OSError):
+                    await end.wait_closed()
+            self._open.discard(task)
+
+    @staticmethod
+    async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+
+    async def _end(self) -> None:
+        self._server.close()
+        for task in self._open:
+            task.cancel()
+        while self._open:  # noqa: ASYNC110 - they take themselves out
+            await asyncio.sleep(0.01)
+        await self._server.wait_closed()
+
+    def close(self) -> None:
+        self._run(self._end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+
+class Release:
+    """An installed release, and the one pod of it that is played."""
+
+    def __init__(self, plane: ControlPlane, folder: Path) -> None:
+        self.plane = plane
+        self.namespace = "netadmit"
+        self.folder = folder
+        self.process: _Process | None = None
+        self._starts = 0
+        self.address = ""
+
+    def helm(self, *arguments: str, check: bool = True) -> str:
+        done = run_helm(
+            *arguments,
+            f"--namespace={self.namespace}",
+            env={"KUBECONFIG": str(self.plane.kubeconfig), "HOME": str(self.folder)},
+        )
+        assert done.returncode == 0 or not check, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def get(self, path: str) -> dict[str, Any]:
+        return dict(self.plane.request("GET", path).body)
+
+    @property
+    def ca_bundle(self) -> bytes:
+        [webhook] = self.get(CONFIGURATION)["webhooks"]
+        return base64.b64decode(webhook["clientConfig"].get("caBundle", ""))
+
+    @property
+    def secret(self) -> Mapping[str, bytes]:
+        data = self.get(f"/api/v1/namespaces/{self.namespace}/secrets/{RELEASE}-tls").get("data") or {}
+        return {key: base64.b64decode(value) for key, value in data.items()}
+
+    def start(self) -> None:
+        """Runs the pod as the stored Deployment has it."""
+        self._starts += 1
+        root = self.folder / f"pod-{self._starts}"
+        template = self.get(f"/apis/apps/v1/namespaces/{self.namespace}/deployments/{RELEASE}")["spec"]["template"]
+        [container] = template["spec"]["containers"]
+        volumes = {volume["name"]: volume for volume in template["spec"]["volumes"]}
+        command = [*container["command"], *container["args"]]
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+        laid: dict[str, str] = {}
+        for mount in container["volumeMounts"]:
+            here = root / mount["mountPath"].lstrip("/")
+            here.mkdir(parents=True)
+            self._fill(here, volumes[mount["name"]])
+            laid[mount["mountPath"]] = str(here)
+            if mount["mountPath"] == "/tmp":
+                environment["TMPDIR"] = str(here)
+        for variable in container["env"]:
+            assert variable["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.namespace"
+            environment[variable["name"]] = self.namespace
+        mounted = "|".join(map(re.escape, laid))
+        command = [re.sub(f"=({mounted})(?=/|$)", lambda found: f"={laid[found[1]]}", one, count=1) for one in command]
+        assert command[0] == "netadmit"
+        command[:1] = [sys.executable, "-m", "webhook.cli"]
+        command.append(f"--bind={self.address}")  # a pod has an address of its own; here that of the Service
+        environment["KUBECONFIG"] = str(self._credentials(root, template["spec"]["serviceAccountName"]))
+        self.process = _Process(command, self.folder / f"serve-{self._starts}.log", environment)
+        eventually(self._ready, "netadmit is ready", 40)
+
+    def _fill(self, folder: Path, volume: Mapping[str, Any]) -> None:
+        if "configMap" in volume:
+            path = f"/api/v1/namespaces/{self.namespace}/configmaps/{volume['configMap']['name']}"
+            for name, content in self.get(path)["data"].items():
+                (folder / name).write_text(content)
+        else:
+            assert "emptyDir" in volume, volume
+
+    def _credentials(self, root: Path, account: str) -> Path:
+        accounts = self.get(f"/api/v1/namespaces/{self.namespace}/serviceaccounts")["items"]
+        assert account in [a["metadata"]["name"] for a in accounts], "the chart makes it"
+        token = self.plane.service_account_token(self.namespace, account)
+        config = yaml.safe_load(self.plane.kubeconfig.read_text())
+        config["users"] = [{"name": "pod", "user": {"token": token}}]
+        config["contexts"][0]["context"]["user"] = "pod"
+        file = root / "kubeconfig"
+        file.write_text(json.dumps(config))
+        return file
+
+    def _ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.running, self.process.tail()
+        try:
+            return bool(self.operations("/readyz"))
+        except (urllib.error.URLError, ConnectionError):
+            return False
+
+    def operations(self, path: str) -> str:
+        with urllib.request.urlopen(f"http://{self.address}:8080{path}", timeout=10) as answer:
+            return str(answer.read().decode())
+
+    def log(self) -> list[dict[str, Any]]:
+        assert self.process is not None
+        lines = self.process.log.read_text(encoding="utf-8").splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
+
+    def judged(self) -> int:
+        return sum(entry["logger"] == "netadmit.decision" for entry in self.log())
+
+    def stop(self) -> None:
+        if self.process is not None:
+            os.kill(self.process.pid, signal.SIGINT)  # at once: after SIGTERM it would drain for 10 s
+            eventually(lambda: self.process is None or not self.process.running, "it has ended")
+            self.process.stop(patience=1)
+            self.process = None
+
+    def denies(self, namespace: str) -> bool:
+        done = self.plane.kubectl("apply", "--dry-run=server", "-f-", stdin=DEAD_RULES % namespace, check=False)
+        return "denied the request" in done.stderr
+
+
+def _left_behind(plane: ControlPlane, namespace: str) -> list[str]:
+    """What there is of the release: by its label anywhere, by its name among what has no namespace, and in its own."""
+    kinds = {}
+    for scope in ("true", "false"):
+        listed = plane.kubectl("api-resources", "--verbs=list", f"--namespaced={scope}", "-o", "name").stdout.split()
+        kinds[scope] = ",".join(k for k in listed if not k.startswith(("events", "componentstatuses")))
+    found = plane.kubectl("get", kinds["false"], "-o", "name").stdout.split()
+    left = [name for name in found if "netadmit" in name and not name.startswith("namespace/")]
+    label = f"-lapp.kubernetes.io/instance={RELEASE}"
+    left += plane.kubectl("get", kinds["true"], "-A", "-o", "name", label).stdout.split()
+    left += plane.kubectl("get", kinds["true"], "-n", namespace, "-o", "name").stdout.split()
+    return sorted(set(left))
+
+
+@pytest.fixture(scope="module")
+def release(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+    if sys.platform != "linux":
+        pytest.skip("only Linux lets processes listen in all of 127.0.0.0/8")
+    try:
+        helm()
+    except NoHelmError as error:
+        if os.environ.get("NETADMIT_REQUIRE_CLUSTER") == "1":
+            pytest.fail(f"no helm: {error}", pytrace=False)
+        pytest.skip(f"no helm: {error}")
+    installed = Release(control_plane, tmp_path_factory.mktemp("helm"))
+    proxy = None
+    try:
+        said = installed.helm("install", RELEASE, str(CHART), "--create-namespace", *_port())
+        assert "STATUS: deployed" in said
+        spec = installed.get(f"/api/v1/namespaces/{installed.namespace}/services/{RELEASE}")["spec"]
+        installed.address = spec["clusterIP"]
+        port = spec["ports"][0]["port"]
+        if port != 8443:
+            proxy = Proxy(installed.address, port, 8443)
+        assert installed.secret == {}
+        assert installed.ca_bundle == b""
+        installed.start()
+        eventually(lambda: installed.ca_bundle == installed.secret[CA], "the CA is published")
+        yield installed
+    finally:
+        installed.stop()
+        if proxy:
+            proxy.close()
+        installed.helm("uninstall", RELEASE, "--ignore-not-found")
+        control_plane.delete_namespace(installed.namespace)
+
+
+def _port() -> list[str]:
+    """The chart's own port; where that needs rights that we do not have, another one."""
+    allowed = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
+    return [] if os.geteuid() == 0 or allowed <= 443 else ["--set=service.port=8443"]
+
+
+@pytest.fixture
+def shop(release: Release, namespace: str) -> str:
+    """A namespace with a pod in it, known to netadmit."""
+    release.plane.run_pod(namespace, "web-1", "10.9.0.1", labels={"app": "web"})
+    eventually(lambda: release.denies(namespace), "the API server asks netadmit")
+    return namespace
+
+
+def test_kubectl_is_warned_and_denied(release: Release, shop: str) -> None:
+    denied = release.plane.kubectl("apply", "-f-", stdin=DEAD_RULES % shop, check=False)
+    assert denied.returncode == 1
+    assert 'Error from server (Forbidden): error when creating "STDIN": admission webhook "validate.netadmit.io"' in (
+        denied.stderr
+    )
+    assert "[rules-without-policy-type]" in denied.stderr
+    eventually(
+        lambda: "Warning: " in release.plane.kubectl("apply", "--dry-run=server", "-f-", stdin=MISSPELT % shop).stderr,
+        "netadmit knows the pod",
+    )
+    warned = release.plane.kubectl("apply", "-f-", stdin=MISSPELT % shop)
+    assert warned.stdout == "networkpolicy.networking.k8s.io/web created\n"
+    assert f"Warning: NetworkPolicy {shop}/web: " in warned.stderr
+    assert "[selector-matches-nothing]" in warned.stderr
+
+
+def test_it_may_read_all_that_it_wants(release: Release) -> None:
+    assert json.loads(release.operations("/readyz"))["unknown"] == {}
+    assert not [entry for entry in release.log() if entry["level"] in ("warning", "error")]
+
+
+def test_it_may_do_nothing_else(release: Release) -> None:
+    account = f"--as=system:serviceaccount:{release.namespace}:{RELEASE}"
+    for attempt in (
+        ["get", "secrets", "-A"],
+        ["get", "secrets", "-n", release.namespace],
+        ["get", "configmaps", "-n", "kube-system"],
+        ["get", "validatingwebhookconfigurations"],
+        ["delete", "validatingwebhookconfiguration", RELEASE],
+        ["create", "secret", "generic", "x", "-n", release.namespace],
+        ["delete", "secret", f"{RELEASE}-tls", "-n", release.namespace],
+    ):
+        done = release.plane.kubectl(*attempt, account, check=False)
+        assert "Forbidden" in done.stderr or "forbidden" in done.stderr, (attempt, done)
+
+
+def test_what_is_not_judged(release: Release, shop: str) -> None:
+    """The match conditions, tried by what reaches the process."""
+    kubectl = release.plane.kubectl
+    kubectl("apply", "-f-", stdin=MISSPELT % shop)
+    before = release.judged()
+    kubectl("label", "networkpolicy", "web", "-n", shop, "a=b")
+    kubectl("annotate", "networkpolicy", "web", "-n", shop, "a=b")
+    for spared in ("kube-system", release.namespace):
+        kubectl("apply", "--dry-run=server", "-f-", stdin=DEAD_RULES % spared)
+    controller = "--as=system:serviceaccount:kube-system:namespace-controller"
+    kubectl("delete", "networkpolicy", "web", "-n", shop, controller, "--as-group=system:masters", "--dry-run=server")
+    assert release.judged() == before
+    kubectl("patch", "networkpolicy", "web", "-n", shop, "--type=merge", '-p={"spec":{"podSelector":null}}')
+    kubectl("patch", "networkpolicy", "web", "-n", shop, "--type=merge", '-p={"spec":{"policyTypes":["Egress"]}}')
+    kubectl("delete", "networkpolicy", "web", "-n", shop)
+    eventually(lambda: release.judged() == before + 3, "a changed spec and a deletion are judged")
+
+
+def test_an_upgrade_keeps_the_ca_and_brings_the_configuration(release: Release, shop: str) -> None:
+    bundle, secret = release.ca_bundle, release.secret
+    assert bundle
+    said = release.helm("upgrade", RELEASE, str(CHART), *_port(), "--set=config.mode=warn", "--set=replicaCount=3")
+    assert "STATUS: deployed" in said
+    assert release.ca_bundle == bundle
+    assert release.secret == secret
+    assert release.denies(shop), "the process runs on with what it has read"
+    release.stop()
+    release.start()
+    assert release.secret == secret, "another replica takes the certificate that is there"
+    done = release.plane.kubectl("apply", "--dry-run=server", "-f-", stdin=DEAD_RULES % shop)
+    assert "Warning: " in done.stderr
+    assert release.ca_bundle == bundle
+    release.helm("rollback", RELEASE, "1")
+    assert release.ca_bundle == bundle
+    assert release.secret == secret
+    release.stop()
+    release.start()
+    eventually(lambda: release.denies(shop), "denials are back")
+
+
+def test_certificates_change_under_load_without_a_failed_admission(release: Release, shop: str) -> None:
+    """Rotated twice in the pod's folder; the webhook fails closed meanwhile, so that a lost request is seen."""
+    kubectl = release.plane.kubectl
+    kubectl(
+        "patch", "validatingwebhookconfiguration", RELEASE, "--type=json",
+        '-p=[{"op":"replace","path":"/webhooks/0/failurePolicy","value":"Fail"}]',
+    )  # fmt: skip
+    folder = next(self for self in release.folder.glob(f"pod-{release._starts}/**/tls"))
+    problems: list[str] = []
+    asked = 0
+    path = f"/apis/networking.k8s.io/v1/namespaces/{shop}/networkpolicies?dryRun=All"
+    policy = yaml.safe_load(MISSPELT % shop)
+    stopping = threading.Event()
+
+    def ask() -> None:
+        nonlocal asked
+        while not stopping.is_set():
+            answer = release.plane.request("POST", path, policy, check=False)
+            asked += 1
+            if answer.status != 201:
+                problems.append(str(answer))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(2):
+            before = release.operations("/metrics")
+            rotate(folder, datetime.now(UTC))
+            (expiry,) = (
+                line for line in before.splitlines() if line.startswith("netadmit_certificate_expiry_seconds ")
+            )
+            eventually(lambda expiry=expiry: expiry not in release.operations("/metrics"), "it is taken up", 20)
+            time.sleep(1)
+    finally:
+        stopping.set()
+        for thread in threads:
+            thread.join()
+    assert asked >= 200
+    assert problems == []
+    assert release.ca_bundle == (folder / CA).read_bytes()
+    assert "netadmit_certificate_reload_failures_total 0.0" in release.operations("/metrics")
+    kubectl(
+        "patch", "validatingwebhookconfiguration", RELEASE, "--type=json",
+        '-p=[{"op":"replace","path":"/webhooks/0/failurePolicy","value":"Ignore"}]',
+    )  # fmt: skip
+
+
+def test_an_emptied_secret_is_filled_anew(release: Release, shop: str) -> None:
+    """How an operator has a certificate replaced; without a restart it takes a minute, so it is restarted here."""
+    former = release.secret
+    name = f"{RELEASE}-tls"
+    patch = '-p=[{"op":"remove","path":"/data"}]'
+    release.plane.kubectl("patch", "secret", name, "-n", release.namespace, "--type=json", patch)
+    release.stop()
+    release.start()
+    assert release.secret.keys() == {CERTIFICATE, KEY, CA}
+    assert release.secret[CERTIFICATE] != former[CERTIFICATE]
+    eventually(lambda: release.ca_bundle == release.secret[CA], "the new CA is published")
+    eventually(lambda: release.denies(shop), "it is trusted")
+
+
+def test_uninstalling_leaves_nothing_behind(release: Release, namespace: str) -> None:
+    """The last one: the release is gone then."""
+    assert _left_behind(release.plane, release.namespace), "or the search would find nothing"
+    release.stop()
+    said = release.helm("uninstall", RELEASE)
+    assert "uninstalled" in said
+    assert "kept due to" not in said
+    left = _left_behind(release.plane, release.namespace)
+    # The API server's own, in every namespace.
+    assert [name for name in left if name not in ("configmap/kube-root-ca.crt", "serviceaccount/default")] == []
+    release.plane.kubectl("apply", "-f-", stdin=DEAD_RULES % namespace)
