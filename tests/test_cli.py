@@ -514,11 +514,10 @@ def test_checks_explains_every_check(run: Run, check: Any) -> None:
 # --- demo, help, version, pipes ---------------------------------------------------------------------------------------
 
 
-def test_the_demo_needs_nothing_and_shows_all_three_answers(run: Run) -> None:
-    outcome = run("demo")
-    assert outcome.code == 0
-    assert outcome.err == ""
-    out = outcome.out
+def test_the_demo_needs_nothing_and_shows_all_three_answers() -> None:
+    done = process("demo")
+    assert (done.returncode, done.stderr) == (0, b"")
+    out = done.stdout.decode()
     assert out.startswith("netadmit serves https://127.0.0.1:")
     assert "\nnetworkpolicy.networking.k8s.io/orders-db created\n" in out
     assert "\nWarning: NetworkPolicy shop/orders-db-metrics: two items mean OR" in out
