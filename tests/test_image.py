@@ -1,0 +1,49 @@
+"""What goes into the image; the image itself is built by who releases."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def pins(name: str) -> dict[str, frozenset[str]]:
+    """Every pinned package of a lock with its hashes."""
+    found: dict[str, set[str]] = {}
+    current: set[str] = set()
+    for line in (ROOT / name).read_text().splitlines():
+        if pinned := re.match(r"(\S+==\S+)", line):
+            current = found.setdefault(pinned[1], set())
+        elif hashed := re.search(r"--hash=(sha256:[0-9a-f]{64})", line):
+            current.add(hashed[1])
+    return {package: frozenset(hashes) for package, hashes in found.items()}
+
+
+def test_the_image_has_the_tested_packages_and_none_of_development() -> None:
+    tested, shipped = pins("requirements.lock"), pins("requirements-image.lock")
+    assert shipped.items() <= tested.items(), "run `make lock`"
+    assert all(shipped.values())
+    names = {package.partition("==")[0] for package in shipped}
+    assert {"aiohttp", "cryptography", "kubernetes"} <= names
+    assert not names & {"pytest", "ruff", "mypy", "hypothesis", "import-linter"}
+
+
+def test_the_image_has_the_python_that_is_tested() -> None:
+    base = re.search(r"^ARG PYTHON=python:(\d+\.\d+)-", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert base
+    assert f"/lib/python{base[1]}/site-packages/webhook" in (ROOT / "Dockerfile").read_text()
+    assert (ROOT / "pyproject.toml").read_text().count(f'requires-python = ">={base[1]}"') == 1
+
+
+def test_the_dockerfile_is_as_hadolint_likes_it() -> None:
+    hadolint = shutil.which("hadolint", path=Path(sys.executable).parent) or shutil.which("hadolint")
+    if hadolint is None:
+        pytest.skip("hadolint is not installed")
+    done = subprocess.run([hadolint, str(ROOT / "Dockerfile")], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
