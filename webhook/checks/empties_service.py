@@ -11,7 +11,7 @@ from webhook.model.selectors import describe, equality_selector
 
 def run(ctx: Context) -> Iterator[Finding]:
     old, new = ctx.old, ctx.service
-    if not isinstance(old, Service) or new.spec.type == "ExternalName":
+    if not isinstance(old, Service) or new.spec.type == "ExternalName" or old.spec == new.spec:
         return
     had = endpoints(old, matched(ctx.cluster, old))
     if not had:
