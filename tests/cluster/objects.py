@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from webhook.model.objects import CONFIG_MAP, CRON_JOB, JOB, NAMESPACE, NODE, POD, STATEFUL_SET, WORKLOADS
+from webhook.model.objects import CONFIG_MAP, CRON_JOB, JOB, NAMESPACE, NODE, POD, SERVICE, STATEFUL_SET, WORKLOADS
 from webhook.state.watch import RESOURCES
 
 from .control_plane import ControlPlane
@@ -59,6 +59,9 @@ def whole(document: Mapping[str, Any]) -> Object:
             spec.setdefault("selector", {"matchLabels": template["metadata"]["labels"]})
         if kind == STATEFUL_SET:
             spec.setdefault("serviceName", made["metadata"]["name"])
+    elif kind == SERVICE and len(ports := made["spec"].get("ports", [])) > 1:
+        for number, port in enumerate(ports):
+            port.setdefault("name", f"p{number}")
     for owner in made["metadata"].get("ownerReferences", []):
         owner.setdefault("uid", "1")
         owner.setdefault("apiVersion", "apps/v1")
@@ -66,7 +69,8 @@ def whole(document: Mapping[str, Any]) -> Object:
 
 
 def _fill_pod(spec: Object) -> None:
-    for number, container in enumerate(spec.setdefault("containers", [dict(_CONTAINER)])):
+    containers = [*spec.setdefault("containers", [dict(_CONTAINER)]), *spec.get("initContainers", [])]
+    for number, container in enumerate(containers):
         container.setdefault("name", f"c{number}")
         container.setdefault("image", _CONTAINER["image"])
 
@@ -80,8 +84,8 @@ def create(plane: ControlPlane, document: Mapping[str, Any]) -> None:
         plane.request("POST", collection(made), made)
         number = next(_addresses)
         plane.set_pod_running(namespace, name, status.get("podIP", f"10.200.{number // 250}.{number % 250 + 1}"))
-        if status.get("phase", "Running") != "Running":
-            plane.request("PATCH", f"{collection(made)}/{name}/status", {"status": {"phase": status["phase"]}})
+        if status.keys() - {"podIP"}:
+            plane.request("PATCH", f"{collection(made)}/{name}/status", {"status": status})
         return
     plane.request("POST", collection(made), made)
     if status:
@@ -95,57 +99,64 @@ def delete(plane: ControlPlane, document: Mapping[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def present(plane: ControlPlane, documents: Iterable[Object], namespaces: Iterable[str] = ()) -> Iterator[list[str]]:
+def present(
+    plane: ControlPlane, documents: Iterable[Object], namespaces: Iterable[str] = (), *, tidy: bool = False
+) -> Iterator[list[str]]:
     """Creates objects, and the namespaces that they and `namespaces` speak of; yields the kinds that were touched.
 
-    At the end the namespaces that it made are gone with all that was put into them since.
+    At the end the namespaces that it made are gone with all that was put into them since; with `tidy`, which is
+    faster, whoever puts something into them takes it away again.
     """
     every = list(documents)
-    own = {d["metadata"]["name"] for d in every if kind_of(d) == NAMESPACE}
+    spaces = {d["metadata"]["name"]: d for d in every if kind_of(d) == NAMESPACE}
     spoken_of = {d["metadata"].get("namespace", "default") for d in every if kind_of(d) not in _CLUSTER_SCOPED}
-    every = [
-        *({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": n}} for n in {*spoken_of, *namespaces} - own),
-        *(d for d in every if kind_of(d) == NAMESPACE),
-        *(d for d in every if kind_of(d) != NAMESPACE),
-    ]
-    made: list[Object] = []
+    for name in {*spoken_of, *namespaces} - spaces.keys():
+        spaces[name] = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    made: set[str] = set()
+    created: list[Object] = []
     try:
-        for document in every:
-            there = plane.request("GET", f"{collection(document)}/{document['metadata']['name']}", check=False)
-            if kind_of(document) == NAMESPACE and there.status == 200:
-                continue  # default and kube-system
-            create(plane, document)
-            made.append(document)
-        yield [kind_of(document) for document in every]
-    finally:
-        for document in reversed(made):
-            if kind_of(document) == NAMESPACE:
-                _delete_namespace(plane, document["metadata"]["name"])
+        for name, space in spaces.items():
+            answer = plane.request(
+                "POST", collection(space), {k: space[k] for k in space if k != "status"}, check=False
+            )
+            if answer.status == 201:
+                made.add(name)
             else:
+                assert answer.status == 409, answer  # default and kube-system are always there
+        for document in every:
+            if kind_of(document) != NAMESPACE:
+                created.append(document)
+                create(plane, document)
+        yield [*map(kind_of, every), NAMESPACE]
+    finally:
+        for document in reversed(created):
+            if tidy or document["metadata"].get("namespace", "default") not in made:
                 delete(plane, document)
+        for name in made:
+            _delete_namespace(plane, name, empty=tidy)
 
 
-def _delete_namespace(plane: ControlPlane, name: str) -> None:
+def _delete_namespace(plane: ControlPlane, name: str, *, empty: bool) -> None:
     """As `ControlPlane.delete_namespace`, but only of what these tests put into one: a quarter of its requests."""
     path = f"/api/v1/namespaces/{name}"
     plane.request("DELETE", path)
-    for kind in _PATHS.keys() - _CLUSTER_SCOPED:
-        url = collection(
-            {"apiVersion": kind.rpartition("/")[0], "kind": kind.rpartition("/")[2], "metadata": {"namespace": name}}
-        )
+    for kind in () if empty else _PATHS.keys() - _CLUSTER_SCOPED:
+        version, _, word = kind.rpartition("/")
+        url = collection({"apiVersion": version, "kind": word, "metadata": {"namespace": name}})
         plane.request("DELETE", f"{url}?gracePeriodSeconds=0&propagationPolicy=Background")
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}, "spec": {"finalizers": []}}
     plane.request("PUT", f"{path}/finalize", body)
 
 
 @contextlib.contextmanager
-def seen(webhook: InstalledWebhook, documents: str | Iterable[Object] = (), *namespaces: str) -> Iterator[None]:
-    """Objects that are there and that netadmit has seen; afterwards it has seen them go."""
-    kinds: set[str] = set()
+def seen(
+    webhook: InstalledWebhook, documents: str | Iterable[Object] = (), *namespaces: str, tidy: bool = False
+) -> Iterator[None]:
+    """Objects that are there and that netadmit has seen; afterwards it has seen them go (see `present`)."""
+    listed = read(documents) if isinstance(documents, str) else [*documents]
+    kinds = {POD}  # those that a test made itself would speak for a mistake in another namespace
     try:
-        with present(
-            webhook.plane, read(documents) if isinstance(documents, str) else documents, namespaces
-        ) as touched:
+        with present(webhook.plane, listed, namespaces, tidy=tidy) as touched:
             kinds.update(touched)
             webhook.catch_up(kinds)
             yield
