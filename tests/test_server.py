@@ -195,7 +195,7 @@ async def test_a_warning_names_object_and_check(start: Start) -> None:
     assert response["allowed"] is True
     [warning] = response["warnings"]
     assert warning == (
-        "NetworkPolicy shop/api: podSelector app=apii matches no pod in namespace shop; nearest is app=api (1 pod); "
+        "NetworkPolicy shop/api: podSelector app=apii matches no pod; nearest is app=api (1 pod); "
         "write app: api [selector-matches-nothing]"
     )
     assert response["auditAnnotations"]["findings"] == "selector-matches-nothing"
@@ -207,8 +207,8 @@ async def test_a_denial_has_the_shape_that_kubectl_prints_well(start: Start) -> 
     assert response["status"] == {
         "code": 403,
         "reason": "Forbidden",
-        "message": "NetworkPolicy shop/api: policyTypes is [Ingress], so its 1 egress rule does nothing: egress stays "
-        "open; add Egress to policyTypes, or delete spec.egress [rules-without-policy-type]",
+        "message": "NetworkPolicy shop/api: policyTypes lacks Egress: its egress rule does nothing, egress stays "
+        "open; add Egress [rules-without-policy-type]",
     }
 
 

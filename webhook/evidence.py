@@ -45,7 +45,7 @@ def of_misspelling(ctx: Context, selector: Selector, namespaces: Collection[str]
     told = pod_class.namespace == ctx.namespace or ctx.may_name_others
     bearer = describe_bearers([c for c in ctx.cluster.classes(pod_class.namespace) if _carries(c, miss)])
     if not told:
-        return Evidence(miss.term.path, f"though {bearer} differ by one label only", f"look at {miss.term.key}")
+        return Evidence(miss.term.path, f"{bearer} there have it nearly", f"look at {miss.term.key}")
     return Evidence(miss.term.path, f"nearest is {miss} ({bearer})", f"write {miss.key}: {miss.value}")
 
 
@@ -64,7 +64,7 @@ def of_another_namespace(ctx: Context, selector: Selector, namespaces: Collectio
         return None
     where = ctx.name_namespaces({c.namespace for c in found})
     pods = count(sum(len(c.pods) for c in found), "pod")
-    return Evidence("", f"but matches {pods} in {where}", "")
+    return Evidence("", f"but {pods} in {where}", "")
 
 
 def rendered_by_helm(metadata: ObjectMeta) -> bool:
@@ -83,15 +83,16 @@ def of_near_namespace(ctx: Context, selector: Selector) -> Evidence | None:
             continue
         for value in sorted(term.values):
             if ctx.cluster.namespace_exists(value):
-                return Evidence(term.path, f"though namespace {value} exists", f"write {NAME_LABEL}: {value}")
+                return Evidence(term.path, "", f"write {NAME_LABEL}: {value}")
     for name in ctx.cluster.namespace_names():
         namespace = ctx.cluster.namespace(name)
         miss = near_miss(selector, namespace.labels) if namespace else None
         if miss is None:
             continue
         if not ctx.may_name_others:
-            return Evidence(miss.term.path, "though one namespace differs by a letter or two", f"look at {miss.term}")
-        return Evidence(miss.term.path, f"nearest is {miss}", f"write {miss.key}: {miss.value}")
+            return Evidence(miss.term.path, "one has nearly that", "look at its spelling")
+        same = miss.key == miss.term.key
+        return Evidence(miss.term.path, "", f"did you mean {miss.value if same else miss}?")
     return None
 
 
@@ -101,8 +102,8 @@ def failing_term(ctx: Context, selector: Selector, namespaces: Collection[str]) 
         return ""
     for term in selector.terms:
         if not ctx.cluster.select(Selector((term,)), namespaces):
-            return f": nothing there has {term}"
-    return ": no pod has all of it together"
+            return f" (none has {term})"
+    return " (none has it all)"
 
 
 def describe_bearers(classes: Iterable[PodClass]) -> str:

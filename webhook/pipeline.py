@@ -76,7 +76,8 @@ class Judgement(Struct, frozen=True):
         verdict: what is answered.
         crashes: the checks that raised.
         unknown: the questions that could not be answered.
-        rests_on: the kinds whose absence a warning or denial rests on; empty on anything but CREATE.
+        rests_on: the kinds whose news may take a warning or denial back: what was sent just before a CREATE, or
+            deleted just before a DELETE, may not have arrived; empty on UPDATE.
     """
 
     verdict: Verdict
@@ -271,7 +272,7 @@ class Judge:
             frozenset(
                 kind
                 for s in spoken
-                if s.level > Level.NOTE and ctx.operation is Operation.CREATE
+                if s.level > Level.NOTE and ctx.operation is not Operation.UPDATE
                 for kind in s.check.rests_on
             ),
         )

@@ -87,29 +87,29 @@ SERVICE_LOST = SERVICE_SOUND.replace("app: api", "app: apj")
 
 def misspelt(shop: str) -> str:
     return (
-        f"Warning: NetworkPolicy {shop}/api: podSelector app=apj matches no pod in namespace {shop}; "
+        f"Warning: NetworkPolicy {shop}/api: podSelector app=apj matches no pod; "
         "nearest is app=api (1 pod template); write app: api [selector-matches-nothing]"
     )
 
 
 def lost(shop: str) -> str:
     return (
-        f"Warning: Service {shop}/api: selector app=apj matches no pod in namespace {shop}; "
+        f"Warning: Service {shop}/api: selector app=apj matches no pod; "
         "nearest is app=api (1 pod template); write app: api [service-selects-nothing]"
     )
 
 
 def dead_rules(shop: str) -> str:
     return (
-        f"NetworkPolicy {shop}/api: policyTypes is [Ingress], so its 1 egress rule does nothing: egress stays open; "
-        "add Egress to policyTypes, or delete spec.egress [rules-without-policy-type]"
+        f"NetworkPolicy {shop}/api: policyTypes lacks Egress: its egress rule does nothing, egress stays open; "
+        "add Egress [rules-without-policy-type]"
     )
 
 
 def impossible(shop: str) -> str:
     return (
-        f"NetworkPolicy {shop}/api: podSelector wants app=api and app=web: the policy selects nothing, ever; "
-        "for any of them write one matchExpressions entry: app In [api, web] [selector-can-never-match]"
+        f"NetworkPolicy {shop}/api: podSelector wants app=api and app=web: it selects nothing, ever; "
+        "for any of them write app In [api, web] [selector-can-never-match]"
     )
 
 
@@ -227,23 +227,20 @@ PEERS = SOUND.replace("{podSelector: {matchLabels: {app: storefront}}}", "PEER")
         (
             "{podSelector: {matchLabels: {app: storefrond}}}",
             (
-                "from[0] podSelector app=storefrond matches no pod in namespace SHOP; "
+                "from[0] podSelector app=storefrond matches no pod; "
                 "nearest is app=storefront (1 pod); write app: storefront [peer-matches-nothing]"
             ),
         ),
         (
             "{podSelector: {matchLabels: {app: prometheus}}}",
             (
-                "from[0] podSelector app=prometheus matches no pod in namespace SHOP, "
-                "but matches 1 pod in another namespace; add a namespaceSelector to this peer [peer-matches-nothing]"
+                "from[0] podSelector app=prometheus matches no pod here, "
+                "but 1 pod in another namespace; add a namespaceSelector [peer-matches-nothing]"
             ),
         ),
         (
             "{namespaceSelector: {matchLabels: {name: OTHER}}}",
-            (
-                "namespaceSelector name=OTHER matches no namespace, though namespace OTHER exists; "
-                "write kubernetes.io/metadata.name: OTHER [namespace-not-found]"
-            ),
+            ("no namespace is labelled name=OTHER; write kubernetes.io/metadata.name: OTHER [namespace-not-found]"),
         ),
         (
             (
@@ -251,13 +248,13 @@ PEERS = SOUND.replace("{podSelector: {matchLabels: {app: storefront}}}", "PEER")
                 "{podSelector: {matchLabels: {app: prometheus}}}"
             ),
             (
-                "two items mean OR: lets in all 2 pods of another namespace, not just the 1 with app=prometheus; "
+                "two dashes mean OR: 2 pods of another namespace get in, not just the 1 with app=prometheus; "
                 "drop the second dash [peers-or-not-and]"
             ),
         ),
         (
             "{podSelector: {matchExpressions: [{key: app, operator: Exists}, {key: app, operator: DoesNotExist}]}}",
-            "podSelector wants app and !app: this peer lets in nobody, ever; remove !app [selector-can-never-match]",
+            "podSelector wants app and !app: it lets in nobody, ever; remove !app [selector-can-never-match]",
         ),
     ],
 )

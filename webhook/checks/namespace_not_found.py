@@ -40,15 +40,15 @@ def _own_namespace(ctx: Context) -> Iterator[Finding]:
 
 
 def _judge(ctx: Context, path: str, selector: Selector, before: NetworkPolicyPeer | None) -> Iterator[Finding]:
-    what = f"namespaceSelector {selector} matches no namespace"
+    what = f"no namespace is labelled {selector}"
     value = str(selector)
     if near := of_near_namespace(ctx, selector):
-        yield Finding(f"{path}.{near.path}", f"{what}, {near.seen}", near.remedy, value=value)
+        yield Finding(f"{path}.{near.path}", f"{what}; {near.seen}" if near.seen else what, near.remedy, value=value)
         return
     if before and before.namespace_selector is not None:
         was = compile_selector(before.namespace_selector)
         if was != selector and ctx.cluster.namespaces_matching(was):
-            message = f"{what}; before this update it did ({was})"
+            message = f"{what}; before this update it was one ({was})"
             yield Finding(path, message, "kubectl get ns --show-labels", value=value)
             return
     if not ctx.cluster.complete(NAMESPACE):
@@ -56,7 +56,7 @@ def _judge(ctx: Context, path: str, selector: Selector, before: NetworkPolicyPee
         return
     names = [t for t in selector.terms if t.key == NAME_LABEL and t.operator == "In"]
     if ctx.view is View.CHECK and names:
-        message = f"{what}: there is no namespace {', '.join(sorted(names[0].values))}"
+        message = f"there is no namespace {', '.join(sorted(names[0].values))}: nobody gets in"
         yield Finding(
             f"{path}.{names[0].path}", message, "create it, or write the name of one that is there", value=value
         )
@@ -73,11 +73,13 @@ def _missing_names(ctx: Context, path: str, selector: Selector) -> Iterator[Find
             if ctx.cluster.namespace_exists(name) or (name in _ALWAYS_THERE):
                 continue
             near = nearest(name, set(ctx.cluster.namespace_names()) - term.values)
-            message = f"namespaceSelector names {name}, a namespace that does not exist"
+            message = f"there is no namespace {name}"
             if near and ctx.may_name_others:
-                yield Finding(f"{path}.{term.path}", f"{message}; nearest is {near}", f"write {near}", value=name)
+                yield Finding(f"{path}.{term.path}", message, f"did you mean {near}?", value=name)
             elif near:
-                yield Finding(f"{path}.{term.path}", f"{message}; one differs by a letter or two", value=name)
+                yield Finding(
+                    f"{path}.{term.path}", f"{message}; one is nearly that", "look at its spelling", value=name
+                )
             elif ctx.cluster.complete(NAMESPACE):
                 level = Level.WARNING if ctx.view is View.CHECK else Level.NOTE
                 yield Finding(f"{path}.{term.path}", message, "create it, or remove the name", level, name)
@@ -128,26 +130,26 @@ CHECK = Check(
             title="the label that nobody sets",
             cluster=_CLUSTER,
             object=_POLICY.format(selector="{matchLabels: {name: monitoring}}"),
-            says="though namespace monitoring exists; write kubernetes.io/metadata.name: monitoring",
+            says="no namespace is labelled name=monitoring; write kubernetes.io/metadata.name: monitoring",
         ),
         Example(
             title="a misspelt name",
             cluster=_CLUSTER,
             object=_POLICY.format(selector="{matchLabels: {kubernetes.io/metadata.name: monitorng}}"),
-            says="nearest is kubernetes.io/metadata.name=monitoring",
+            says="metadata.name=monitorng; did you mean monitoring?",
         ),
         Example(
             title="a misspelt label",
             cluster=_CLUSTER,
             object=_POLICY.format(selector="{matchLabels: {team: operation}}"),
-            says="nearest is team=operations",
+            says="team=operation; did you mean operations?",
         ),
         Example(
             title="an update that loses its namespace",
             cluster=_CLUSTER,
             old=_POLICY.format(selector="{matchLabels: {team: operations}}"),
             object=_POLICY.format(selector="{matchLabels: {team: payments}}"),
-            says="before this update it did",
+            says="before this update it was one",
         ),
         Example(
             title="a name that is not there, where all are known",
@@ -164,7 +166,7 @@ CHECK = Check(
                 " values: [monitoring, payments]}]}"
             ),
             view=View.CHECK,
-            says="names payments",
+            says="there is no namespace payments",
         ),
         Example(
             title="the object's own namespace",

@@ -40,29 +40,30 @@ def _judge(
     at = f"{path}.podSelector"
     word = path.rpartition(".")[2]
     if namespaces == {ctx.namespace}:
-        where = f"namespace {ctx.namespace}"
+        where = ""
     else:
-        where = ctx.name_namespaces(namespaces) if len(namespaces) < 4 else count(len(namespaces), "namespace")
-    what = f"{word} podSelector {selector} matches no pod in {where}"
+        many = count(len(namespaces), "namespace")
+        where = f" in {ctx.name_namespaces(namespaces) if len(namespaces) < 4 else many}"
+    what = f"{word} podSelector {selector} matches no pod{where}"
     if near := of_misspelling(ctx, selector, namespaces):
         yield Finding(f"{at}.{near.path}", f"{what}; {near.seen}", near.remedy, value=str(selector))
         return
     # With a namespaceSelector beside it the author said where to look; alike pods elsewhere prove nothing then.
     if peer.namespace_selector is None and (elsewhere := of_another_namespace(ctx, selector, namespaces)):
-        remedy = "add a namespaceSelector to this peer"
-        yield Finding(at, f"{what}, {elsewhere.seen}", remedy, value=str(selector))
+        remedy = "add a namespaceSelector"
+        yield Finding(at, f"{what} here, {elsewhere.seen}", remedy, value=str(selector))
         return
     if before and before != peer and before.pod_selector is not None:
         was = compile_selector(before.pod_selector)
         if not was.empty and ctx.cluster.select(was, peer_namespaces(ctx, before)):
-            message = f"{what}; before this update it matched ({was})"
-            yield Finding(at, message, "compare with the labels of the pods", value=str(selector))
+            message = f"{what}; before this update it did ({was})"
+            yield Finding(at, message, "compare with their labels", value=str(selector))
             return
     if not ctx.cluster.complete(POD, *WORKLOADS, NAMESPACE):
         ctx.unknown.add("pods: not all are known, so a peer that matches none of the known ones was not judged")
         return
     message = f"{what}{failing_term(ctx, selector, namespaces)}"
-    yield Finding(at, message, "compare with the labels of the pods", Level.NOTE, str(selector))
+    yield Finding(at, message, "compare with their labels", Level.NOTE, str(selector))
 
 
 _CLUSTER = """
@@ -125,7 +126,7 @@ CHECK = Check(
             title="pods of another namespace, without a namespaceSelector",
             cluster=_CLUSTER,
             object=_policy("{podSelector: {matchLabels: {app: prometheus}}}"),
-            says="matches 1 pod in namespace monitoring; add a namespaceSelector",
+            says="matches no pod here, but 1 pod in namespace monitoring; add a namespaceSelector",
         ),
         Example(
             title="a misspelt label in another namespace",
@@ -140,7 +141,7 @@ CHECK = Check(
             cluster=_CLUSTER,
             old=_policy("{podSelector: {matchLabels: {app: frontend}}}"),
             object=_policy("{podSelector: {matchLabels: {role: client}}}"),
-            says="before this update it matched",
+            says="before this update it did",
         ),
         Example(
             title="opt-in clients that may come later: a note",

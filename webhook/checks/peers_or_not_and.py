@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from webhook.check import Check, Context, Example, Finding, Level, count
+from webhook.check import Check, Context, Example, Finding, Level
 from webhook.model.cluster import PodClass
 from webhook.model.objects import POD, WORKLOADS, NetworkPolicy, NetworkPolicyPeer
 from webhook.model.selectors import Selector, compile_selector
@@ -28,10 +28,9 @@ def _judge(ctx: Context, path: str, first: int, peers: Sequence[NetworkPolicyPee
         return
     written = _pods([c for name in namespaces for c in ctx.cluster.classes(name)])
     where = ctx.name_namespaces(namespaces)
-    verb = "lets in" if path.endswith("from") else "leads to"
-    message = (
-        f"two items mean OR: {verb} all {count(written, 'pod')} of {where}, not just the {meant} with {pod_selector}"
-    )
+    done = "get in" if path.endswith("from") else "are reached"
+    pods = f"{written} pods of {where} {done}" if written != 1 else f"1 pod of {where} {done}"
+    message = f"two dashes mean OR: {pods}, not just the {meant} with {pod_selector}"
     # The second of the two items carries the dash too many.
     yield Finding(
         f"{path}[{first + 1}]",
@@ -132,7 +131,7 @@ CHECK = Check(
             title="every pod of the namespace gets in",
             cluster=_CLUSTER,
             object=_POLICY,
-            says="lets in all 2 pods of namespace default, not just the 1 with access=yes; drop the second dash",
+            says="2 pods of namespace default get in, not just the 1 with access=yes; drop the second dash",
         ),
         Example(
             title="the podSelector first",
@@ -149,7 +148,7 @@ spec:
         - podSelector: {matchLabels: {access: "yes"}}
         - namespaceSelector: {}
 """,
-            says="leads to all 3 pods",
+            says="3 pods of namespaces default, restricted are reached",
         ),
     ),
     good=(

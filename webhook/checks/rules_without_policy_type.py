@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from webhook.check import Check, Context, Example, Finding, Level, count
+from webhook.check import Check, Context, Example, Finding, Level
 from webhook.model.objects import NetworkPolicy, NetworkPolicyRule
 
 
@@ -10,19 +10,20 @@ def run(ctx: Context) -> Iterator[Finding]:
     spec = ctx.policy.spec
     if not spec.policy_types:  # defaulting lists every direction that has rules
         return
-    rules: tuple[tuple[str, tuple[NetworkPolicyRule, ...]], ...] = (("Ingress", spec.ingress), ("Egress", spec.egress))
-    for direction, dead in rules:
+    directions: tuple[tuple[str, tuple[NetworkPolicyRule, ...]], ...] = (
+        ("Ingress", spec.ingress),
+        ("Egress", spec.egress),
+    )
+    for direction, dead in directions:
         if direction in spec.policy_types or not dead:
             continue
         # Rules are ORed: one `- {}` allows everything, as a direction that is not listed does; nothing is lost.
         if any(not rule.peers and not rule.ports for rule in dead):
             continue
         word = direction.lower()
-        listed = ", ".join(dict.fromkeys(spec.policy_types))
-        message = f"policyTypes is [{listed}], so its {count(len(dead), f'{word} rule')} do nothing: {word} stays open"
-        if len(dead) == 1:
-            message = message.replace("do nothing", "does nothing")
-        remedy = f"add {direction} to policyTypes, or delete spec.{word}"
+        rules_do = f"{word} rule does" if len(dead) == 1 else f"{len(dead)} {word} rules do"
+        message = f"policyTypes lacks {direction}: its {rules_do} nothing, {word} stays open"
+        remedy = f"add {direction}"
         yield Finding(f"spec.{word}", message, remedy, value=word)
 
 
@@ -49,7 +50,7 @@ CHECK = Check(
         Example(
             title="egress rules that do nothing",
             object=_POLICY.format(rest="policyTypes: [Ingress]\n  egress: [{ports: [{port: 443}]}]"),
-            says="policyTypes is [Ingress], so its 1 egress rule does nothing: egress stays open; add Egress",
+            says="policyTypes lacks Egress: its egress rule does nothing, egress stays open; add Egress",
         ),
         Example(
             title="ingress rules that do nothing",

@@ -25,13 +25,13 @@ def _judge(path: str, word: str, selector: LabelSelector | None, level: Level) -
     together = " and ".join(map(str, terms))
     if len(terms) == 1:
         together = f"{together}, a label that every namespace has,"
-    consequence = "the policy selects nothing, ever" if level is Level.ERROR else "this peer lets in nobody, ever"
+    consequence = "it selects nothing, ever" if level is Level.ERROR else "it lets in nobody, ever"
     if path.startswith("spec.egress"):
-        consequence = "this peer leads nowhere, ever"
+        consequence = "it leads nowhere, ever"
     remedy = f"remove {terms[-1]}" if len(terms) < 3 else "keep one of them"
     if all(t.operator == "In" for t in terms) and len(terms) > 1:
         values = sorted(frozenset().union(*(t.values for t in terms)))
-        remedy = f"for any of them write one matchExpressions entry: {terms[0].key} In [{', '.join(values)}]"
+        remedy = f"for any of them write {terms[0].key} In [{', '.join(values)}]"
     yield Finding(f"{path}.{terms[-1].path}", f"{word} wants {together}: {consequence}", remedy, level, together)
 
 

@@ -18,25 +18,25 @@ def run(ctx: Context) -> Iterator[Finding]:
             message = f"namespace {ctx.namespace} has no pod yet: the policy waits for the first one"
             yield Finding("spec.podSelector", message, level=Level.NOTE)
         return
-    what = f"podSelector {selector} matches no pod in namespace {ctx.namespace}"
+    what = f"podSelector {selector} matches no pod"
     value = str(selector)
     if near := of_misspelling(ctx, selector, here):
         yield Finding(f"spec.podSelector.{near.path}", f"{what}; {near.seen}", near.remedy, value=value)
         return
     if elsewhere := of_another_namespace(ctx, selector, here):
-        remedy = "apply it to the namespace of its pods (-n)"
-        yield Finding("spec.podSelector", f"{what}, {elsewhere.seen}", remedy, value=value)
+        remedy = "apply it there (-n)"
+        yield Finding("spec.podSelector", f"{what} here, {elsewhere.seen}", remedy, value=value)
         return
     if isinstance(ctx.old, NetworkPolicy) and selected_before(ctx, ctx.old):
-        message = f"{what} any more: the pods it selected are not isolated by it now"
-        yield Finding("spec.podSelector", message, "compare with the labels of the pods", value=value)
+        message = f"{what} any more: those it selected are no longer isolated by it"
+        yield Finding("spec.podSelector", message, "compare with their labels", value=value)
         return
     if not ctx.cluster.pods_known:
         ctx.unknown.add("pods: not all are known, so what selects none of the known ones was not judged")
         return
     level = Level.WARNING if ctx.sees_whole else Level.NOTE
     message = f"{what}{failing_term(ctx, selector, here)}: it isolates nothing"
-    yield Finding("spec.podSelector", message, "compare with the labels of the pods", level, value, proven=False)
+    yield Finding("spec.podSelector", message, "compare with their labels", level, value, proven=False)
 
 
 def selected_before(ctx: Context, old: NetworkPolicy) -> bool:
@@ -92,7 +92,7 @@ CHECK = Check(
             title="applied without -n",
             cluster=_PODS,
             object=_POLICY.format(namespace="default", labels="app: api"),
-            says="but matches 1 pod in namespace shop",
+            says="matches no pod here, but 1 pod in namespace shop; apply it there",
         ),
         Example(
             title="an update that loses its pods",

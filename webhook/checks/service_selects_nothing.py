@@ -17,7 +17,7 @@ def run(ctx: Context) -> Iterator[Finding]:
     here = {ctx.namespace}
     if ctx.cluster.select(selector, here):
         return
-    what = f"selector {selector} matches no pod in namespace {ctx.namespace}"
+    what = f"selector {selector} matches no pod"
     value = str(selector)
     if near := of_misspelling(ctx, selector, here):
         # A key with dots stands in brackets: spec.selector[app.kubernetes.io/name].
@@ -25,21 +25,21 @@ def run(ctx: Context) -> Iterator[Finding]:
         yield Finding(path, f"{what}; {near.seen}", near.remedy, value=value)
         return
     if elsewhere := of_another_namespace(ctx, selector, here):
-        remedy = "apply it to the namespace of its pods (-n)"
-        yield Finding("spec.selector", f"{what}, {elsewhere.seen}", remedy, value=value)
+        remedy = "apply it there (-n)"
+        yield Finding("spec.selector", f"{what} here, {elsewhere.seen}", remedy, value=value)
         return
     if isinstance(ctx.old, Service) and ctx.old.spec.selector and ctx.old.spec.type != "ExternalName":
         was = equality_selector(ctx.old.spec.selector)
         if ctx.cluster.select(was, here):
             message = f"{what}; before this update it did ({was})"
-            yield Finding("spec.selector", message, "compare with the labels of the pods", value=value)
+            yield Finding("spec.selector", message, "compare with their labels", value=value)
             return
     if not ctx.cluster.pods_known:
         ctx.unknown.add("pods: not all are known, so what selects none of the known ones was not judged")
         return
     level = Level.WARNING if ctx.sees_whole else Level.NOTE
     message = f"{what}{failing_term(ctx, selector, here)}: it leads nowhere"
-    yield Finding("spec.selector", message, "compare with the labels of the pods", level, value, proven=False)
+    yield Finding("spec.selector", message, "compare with their labels", level, value, proven=False)
 
 
 _PODS = """
@@ -91,7 +91,7 @@ CHECK = Check(
             title="pods of another namespace",
             cluster=_PODS,
             object=_SERVICE.format(labels="app: batch"),
-            says="but matches 1 pod in namespace jobs",
+            says="matches no pod here, but 1 pod in namespace jobs",
         ),
         Example(
             title="an update that loses its pods",
@@ -105,7 +105,7 @@ CHECK = Check(
             cluster=_PODS,
             object=_SERVICE.format(labels="app: storefront, tier: back"),
             view=View.CHECK,
-            says="nothing there has app=storefront: it leads nowhere",
+            says="(none has app=storefront): it leads nowhere",
         ),
         Example(
             title="sent before its Deployment: a note, judged again later",
