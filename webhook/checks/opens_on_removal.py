@@ -93,13 +93,12 @@ def _freed(ctx: Context, before: NetworkPolicy, after: NetworkPolicy | None, dir
 def _ends(ctx: Context, pod: Pod) -> bool:
     """Whether the pod's workload is gone, so that the pod is about to be collected.
 
-    helm uninstall deletes workloads, then policies, and waits for nothing: the pods still run then. Of a kind of which
-    nothing at all is known the workload may well be there.
+    helm uninstall deletes workloads, then policies, and waits for nothing: the pods still run then.
     """
     _, kind, name = pod.workload.split("/", 2)
     while kind in _CONTROLLERS:
         known = _CONTROLLERS[kind]
-        if not ctx.cluster.complete(known) or not ctx.cluster.keys(known):
+        if not ctx.cluster.complete(known):
             return False
         controller = ctx.cluster.get(known, (pod.namespace, name))
         if not isinstance(controller, Workload):
