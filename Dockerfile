@@ -1,4 +1,4 @@
-# The image of the chart: Python, the locked packages, netadmit; no compiler, no pip, nobody's password.
+# The image of the chart: Python, the packages that the lock names, and netadmit.
 # The Python that the tests run with.
 ARG PYTHON=python:3.11-slim-bookworm
 
