@@ -452,9 +452,8 @@ def test_a_warning_ends_when_the_namespace_is_there(kubectl: Kubectl, webhook: I
     with seen(webhook, (), right):
         assert kubectl("create", "--dry-run=server", stdin=text).err == [
             (
-                f"Warning: NetworkPolicy {shop}/api: namespaceSelector kubernetes.io/metadata.name={wrong} matches no "
-                f"namespace, though one namespace differs by a letter or two; "
-                f"look at kubernetes.io/metadata.name={wrong} [namespace-not-found]"
+                f"Warning: NetworkPolicy {shop}/api: no namespace is labelled kubernetes.io/metadata.name={wrong}; "
+                "one has nearly that; look at its spelling [namespace-not-found]"
             )
         ]
         webhook.plane.create_namespace(wrong)

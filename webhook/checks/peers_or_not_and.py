@@ -148,7 +148,7 @@ spec:
         - podSelector: {matchLabels: {access: "yes"}}
         - namespaceSelector: {}
 """,
-            says="3 pods of namespaces default, restricted are reached",
+            says="are reached, not just the 1 with access=yes",
         ),
     ),
     good=(
