@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint format bench docs lock cluster clean
+.PHONY: help demo test lint format bench docs manifests lock cluster clean
 
 help: ## this text
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,12 +44,17 @@ docs: $(READY) ## makes docs/checks.md from the checks, and the schema of the co
 	@$(BIN)/python -c 'import json; from webhook.config import json_schema; print(json.dumps(json_schema(), indent=2))' \
 	  > docs/config.schema.json
 
+manifests: $(READY) ## makes deploy/ and the chart's table of values from the chart
+	@$(BIN)/python -m tests.chart
+
 cluster: $(READY) ## a real local control plane to try things out with (built once, 15 minutes)
 	@$(BIN)/python tests/cluster/control_plane.py
 
 lock: $(READY) ## pins the newest allowed version of every package, by hash
 	@uv=$$(command -v uv || echo $(BIN)/uv) && $$uv pip compile pyproject.toml --group dev --universal --generate-hashes \
-	  --no-emit-index-url --no-header --python-version 3.11 --upgrade --quiet -o requirements.lock
+	  --no-emit-index-url --no-header --python-version 3.11 --upgrade --quiet -o requirements.lock && \
+	  $$uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  --python-version 3.11 --constraint requirements.lock --upgrade --quiet -o requirements-image.lock
 
 clean: ## removes what make made
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -12,7 +12,9 @@ from msgspec import Struct
 
 from webhook.check import Disclosure, Level
 from webhook.checks import check_ids
+from webhook.model.manifest import Manifest, format_path
 from webhook.model.selectors import nearest
+from webhook.state.manifests import read_manifests
 from webhook.verdict import Action
 
 API_VERSION: Final = "netadmit.io/v1"
@@ -156,6 +158,9 @@ def load_config(path: str) -> Config:
         raise ConfigError(f"{path}: {error.strerror}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # PyYAML's constructors raise ValueError bare
         raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
+    for item in read_manifests([path]):
+        for repeated in item.duplicate_keys if isinstance(item, Manifest) else ():
+            raise ConfigError(f"{path}:{repeated.last.line}: {format_path(repeated.path)}: stands here twice")
     try:
         return parse_config(data)
     except ConfigError as error:

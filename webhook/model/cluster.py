@@ -7,7 +7,7 @@ mutates it between reviews, a review sees one consistent state.
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Final, TypeVar
@@ -101,12 +101,17 @@ class PodClass:
 
 
 _ANY_HASH: Final = r"[a-z0-9]+"
+_JOB_LABELS: Final[Mapping[str, str]] = {
+    "controller-uid": r".+",
+    "batch.kubernetes.io/controller-uid": r".+",
+    "batch.kubernetes.io/job-completion-index": r"\d+",
+}
 _CONTROLLER_LABELS: Final[Mapping[str, Mapping[str, str]]] = {
     "apps/v1/Deployment": {"pod-template-hash": _ANY_HASH},
     DAEMON_SET: {"controller-revision-hash": r".+", "pod-template-generation": r"\d+"},
     STATEFUL_SET: {"controller-revision-hash": r".+", "apps.kubernetes.io/pod-index": r"\d+"},
-    JOB: {"controller-uid": r".+", "batch.kubernetes.io/controller-uid": r".+"},
-    CRON_JOB: {"controller-uid": r".+", "batch.kubernetes.io/controller-uid": r".+"},
+    JOB: _JOB_LABELS,
+    CRON_JOB: _JOB_LABELS,
 }
 """The labels that controllers add to the pods they make, with the pattern of their values.
 
@@ -137,7 +142,7 @@ class Cluster:
 
     def __init__(self, completeness: Mapping[str, Completeness] | None = None) -> None:
         self._completeness = dict(completeness or {})
-        self._objects: dict[str, dict[Key, Record]] = {kind: {} for kind in KINDS}
+        self._objects: defaultdict[str, dict[Key, Record]] = defaultdict(dict, {kind: {} for kind in KINDS})
         self._population: Counter[str] = Counter()
         self._by_labels: dict[tuple[object, ...], PodClass] = {}
         self._by_namespace: dict[str, dict[PodClass, None]] = {}

@@ -512,6 +512,19 @@ def convert(kind: str, data: Mapping[str, Any]) -> Record:
         raise DecodeError("nested too deeply") from None
 
 
+def convert_template(kind: str, data: Mapping[str, Any]) -> Workload | None:
+    """The workload that an object of any other kind is when it has a pod template with labels; else None."""
+    spec = data.get("spec")
+    template = spec.get("template") if isinstance(spec, Mapping) else None
+    metadata = template.get("metadata") if isinstance(template, Mapping) else None
+    if not isinstance(metadata, Mapping) or not metadata.get("labels"):
+        return None
+    try:
+        return msgspec.convert(without_nulls(data), _WireWorkload).reduce(kind)
+    except (msgspec.ValidationError, RecursionError):
+        return None  # it looks like a workload, and is none
+
+
 def without_nulls(value: Any) -> Any:
     """Drops null fields, as Go's decoder does; null in a list is the empty object (facts 2.1.6)."""
     if isinstance(value, Mapping):

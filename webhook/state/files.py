@@ -8,7 +8,7 @@ from msgspec import Struct
 from webhook.model.cluster import Cluster, Completeness
 from webhook.model.manifest import InputError, Manifest, parse_path
 from webhook.model.objects import ENDPOINTS, KINDS, NAMESPACE, NODE, NetworkPolicy, Record, Service
-from webhook.model.parse import DecodeError, convert
+from webhook.model.parse import DecodeError, convert, convert_template
 from webhook.model.review import JUDGED
 from webhook.state.manifests import read_manifests
 
@@ -46,6 +46,7 @@ class FileState:
         shown: Callable[[Iterable[Manifest | InputError]], Iterable[Manifest | InputError]] = iter,
     ) -> None:
         self.cluster = Cluster() if cluster is None else cluster
+        self._given = cluster is not None
         self.problems: list[InputError] = []
         self.unknown: tuple[str, ...] = ()
         self.objects = 0
@@ -76,7 +77,7 @@ class FileState:
 
         With no state beside them the files are the state: an object in a namespace then shows that it exists.
         """
-        arriving = self.objects > 0 or self.cluster.generation > 0
+        arriving = self.objects > 0 or self._given
         reviewed: list[Reviewed] = []
         for manifest in self._manifests(paths, stdin):
             kind = _kind(manifest)
@@ -108,9 +109,11 @@ class FileState:
         """The record of a kind that is kept; of others only the namespace is noted."""
         metadata = manifest.data.get("metadata")
         if kind not in KINDS and kind != ENDPOINTS:
-            if isinstance(metadata, Mapping) and isinstance(metadata.get("namespace"), str):
-                self.cluster.mention(metadata["namespace"])
-            return None
+            if not isinstance(metadata, Mapping) or not isinstance(metadata.get("namespace", ""), str):
+                return None
+            self.cluster.mention(metadata.get("namespace", ""))
+            # A Rollout, a ReplicationController: what has a pod template stands for pods, whatever its kind.
+            return convert_template(kind, _placed(kind, manifest.data, metadata)) if metadata.get("name") else None
         if not isinstance(metadata, Mapping):
             raise DecodeError("missing" if metadata is None else "expected a mapping", "metadata")
         if not metadata.get("name") and not metadata.get("generateName"):
