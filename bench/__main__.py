@@ -1,6 +1,5 @@
-import sys
-
-from bench.reviews import main
+from bench import memory, reviews
 
 if __name__ == "__main__":
-    sys.exit(main())
+    reviews.main()
+    print(memory.measure(), flush=True)

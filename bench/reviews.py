@@ -113,13 +113,11 @@ def _resident_mib(pid: int) -> float:
     return int(text.partition("VmRSS:")[2].split()[0]) / 1024
 
 
-def main() -> int:
+def main() -> None:
     for name in ("M", "L"):
         size = SIZES[name]
         with tempfile.TemporaryDirectory() as scratch:
             _compare(name, size, Path(scratch))
-    _memory()
-    return 0
 
 
 def _compare(name: str, size: Size, folder: Path) -> None:
@@ -153,22 +151,3 @@ def _compare(name: str, size: Size, folder: Path) -> None:
         cuts = statistics.quantiles(latencies[kind], n=100)
         print(f"  {label} p50 {cuts[49] * 1000:6.2f} ms   p99 {cuts[98] * 1000:6.2f} ms")
     print(f"  resident {resident:.0f} MiB")
-
-
-def _memory() -> None:
-    spawn = multiprocessing.get_context("spawn")
-    hear, tell = spawn.Pipe(duplex=False)
-    process = spawn.Process(target=_hold, args=(tell,), daemon=True)
-    process.start()
-    before, after = hear.recv()
-    process.terminate()
-    print(f"5,000 pods in memory: {before:.0f} MiB before, {after:.0f} MiB after")
-
-
-def _hold(tell: Connection) -> None:
-    pid = multiprocessing.current_process().pid or 0
-    cluster = Cluster()
-    before = _resident_mib(pid)
-    for data in objects(Size(50, 5_000, 0)):
-        cluster.put(convert(f"{data['apiVersion']}/{data['kind']}", data))
-    tell.send((before, _resident_mib(pid)))
