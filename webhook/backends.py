@@ -27,7 +27,6 @@ from webhook.model.objects import (
     ServiceSpec,
     Workload,
 )
-from webhook.model.selectors import equality_selector
 
 Member: TypeAlias = Pod | Workload
 """A pod, or a template that stands for pods to come."""
@@ -117,15 +116,17 @@ def backends(ctx: Context) -> Sequence[Backend]:
     """
     found = _memory.get(ctx)
     if found is None:
-        found = _memory[ctx] = group(ctx.cluster, matched(ctx.cluster, ctx.service))
+        classes = matched(ctx, ctx.service)
+        ctx.spend(8 * sum(len(c.pods) + len(c.templates) for c in classes))
+        found = _memory[ctx] = group(ctx.cluster, classes)
     return found
 
 
-def matched(cluster: Cluster, service: Service) -> Collection[PodClass]:
+def matched(ctx: Context, service: Service) -> Collection[PodClass]:
     """The pods and templates that a Service's selector matches."""
     if service.spec.type == "ExternalName" or not service.spec.selector:
         return ()
-    return cluster.select(equality_selector(service.spec.selector), {service.metadata.namespace})
+    return ctx.select(ctx.compile_labels(service.spec.selector), {service.metadata.namespace})
 
 
 def endpoints(service: Service, classes: Collection[PodClass]) -> list[Pod]:

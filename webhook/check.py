@@ -12,9 +12,10 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from webhook.enforcement import Enforcement, enforcement_of
-from webhook.model.cluster import Cluster
+from webhook.model.cluster import Cluster, PodClass
 from webhook.model.manifest import Manifest
-from webhook.model.objects import NetworkPolicy, Service
+from webhook.model.objects import NAMESPACE, Labels, LabelSelector, Namespace, NetworkPolicy, Service
+from webhook.model.selectors import Selector, compile_selector, equality_selector
 
 Judged: TypeAlias = NetworkPolicy | Service
 """The kinds that are judged; everything else is state."""
@@ -77,8 +78,20 @@ class Finding(Struct, frozen=True):
         return f"{self.message}; {self.remedy}" if self.remedy else self.message
 
 
+MOST_STEPS: Final = 600_000
+"""What one judgement may cost; a step takes up to a microsecond, and all other admissions wait meanwhile."""
+
+
+class TooLargeError(Exception):
+    """The object, or what it must be compared with, takes more steps than a check may spend."""
+
+
 class Context:
     """What a check may know about the object under review and the cluster around it.
+
+    A check that loops over what users write, or over the state, says so with `spend`: the API server takes policies of
+    100,000 peers, and answers come from one thread. What is not looked at for that reason is said to be unknown. Steps
+    are counted, not seconds: the same object in the same state gets the same answer on every machine.
 
     Args:
         operation: what is done to the object.
@@ -114,6 +127,47 @@ class Context:
         self.check_ids = check_ids
         self.unknown: set[str] = set()
         """Questions that could not be answered; a check adds to it (CHECKS.md, conduct 7)."""
+        self.steps = MOST_STEPS
+        """What is left to spend."""
+
+    # --- what costs steps
+
+    def spend(self, steps: int = 1) -> None:
+        """Takes note of what the next piece of work costs.
+
+        Raises:
+            TooLargeError: more than is left.
+        """
+        self.steps -= steps
+        if self.steps < 0:
+            raise TooLargeError
+
+    def compile(self, selector: LabelSelector | None) -> Selector:
+        """`compile_selector`; a selector that is left out matches everything."""
+        if selector is None:
+            return Selector()
+        self.spend(2 + 8 * len(selector.match_labels) + sum(8 + len(e.values) for e in selector.match_expressions))
+        return compile_selector(selector)
+
+    def compile_labels(self, labels: Labels) -> Selector:
+        """`equality_selector`."""
+        self.spend(2 + 8 * len(labels))
+        return equality_selector(labels)
+
+    def select(self, selector: Selector, namespaces: Collection[str] | None = None) -> list[PodClass]:
+        """`Cluster.select`."""
+        self.spend(2 + len(selector.terms))
+        candidates = self.cluster.candidates(selector, namespaces)
+        self.spend(len(candidates) * (1 + len(selector.terms)))
+        return self.cluster.matching(candidates, selector, namespaces)
+
+    def namespaces_matching(self, selector: Selector) -> list[Namespace]:
+        """`Cluster.namespaces_matching`."""
+        values = sum(len(term.values) for term in selector.terms)
+        self.spend(2 + 4 * values + 2 * len(self.cluster.keys(NAMESPACE)) * (1 + len(selector.terms)))
+        return self.cluster.namespaces_matching(selector)
+
+    # --- what there is
 
     @property
     def namespace(self) -> str:

@@ -28,7 +28,6 @@ from webhook.model.objects import (
     ServicePort,
     Workload,
 )
-from webhook.model.selectors import Selector, compile_selector, equality_selector
 
 _MOST_CLASSES: Final = 1000
 """A peer that may be any of more kinds of pods than this is about nobody in particular, and costs too much to read."""
@@ -58,6 +57,8 @@ class Concerned:
 
     def __init__(self, bearers: Sequence[Bearers] = ()) -> None:
         self.bearers = bearers
+        self.fronts: Sequence[Front] | None = None
+        """Kept for `fronts`."""
 
     def protocols(self, port: int | str) -> frozenset[Protocol]:
         """The protocols under which any of them declares a number or a name."""
@@ -68,6 +69,11 @@ class Concerned:
         if isinstance(port, int):
             return frozenset((port,))
         return frozenset(p.number for p in self._declared.get(port, ()) if p.protocol == protocol)
+
+    @cached_property
+    def weight(self) -> int:
+        """The steps that it takes to look at what each of them declares."""
+        return 4 * sum(1 + len(b.ports) for b in self.bearers)
 
     @cached_property
     def _declared(self) -> Mapping[int | str, Sequence[ContainerPort]]:
@@ -151,7 +157,7 @@ def _number(bearers: Sequence[Bearers]) -> tuple[int, str]:
 # --- the entries of a policy
 
 
-def port_entries(ctx: Context) -> Sequence[PortEntry]:
+def port_entries(ctx: Context) -> Iterator[PortEntry]:
     """Every port entry of the policy under review; dead rules (facts 2.1.3) have none.
 
     All port checks ask for them in one review: they are kept as long as the context is.
@@ -159,7 +165,9 @@ def port_entries(ctx: Context) -> Sequence[PortEntry]:
     found = _entries.get(ctx)
     if found is None:
         found = _entries[ctx] = list(_port_entries(ctx))
-    return found
+    for entry in found:
+        ctx.spend(4 + entry.concerned.weight)
+        yield entry
 
 
 def _port_entries(ctx: Context) -> Iterator[PortEntry]:
@@ -168,26 +176,29 @@ def _port_entries(ctx: Context) -> Iterator[PortEntry]:
     selected: Concerned | None = None
     for path, rule in policy.rules():
         direction: Direction = "Ingress" if path.startswith("spec.ingress") else "Egress"
+        ctx.spend()
         if direction not in directions or not rule.ports:
             continue
         if direction == "Egress":
-            concerned = concerned_by(_peer_classes(ctx, rule.peers))
+            concerned = concerned_by(ctx, _peer_classes(ctx, rule.peers))
         elif selected is None:
-            concerned = selected = concerned_by(selected_classes(ctx, policy))
+            concerned = selected = concerned_by(ctx, selected_classes(ctx, policy))
         else:
             concerned = selected
         told = ctx.may_name_others or all(b.of.namespace == ctx.namespace for b in concerned.bearers)
         for i, written in enumerate(rule.ports):
+            ctx.spend(4)
             yield PortEntry(f"{path}.ports[{i}]", direction, rule, written, concerned, told)
 
 
 def selected_classes(ctx: Context, policy: NetworkPolicy) -> Sequence[PodClass]:
     """The classes that a policy of the context's namespace selects."""
-    return ctx.cluster.select(compile_selector(policy.spec.pod_selector), (ctx.namespace,))
+    return ctx.select(ctx.compile(policy.spec.pod_selector), (ctx.namespace,))
 
 
-def concerned_by(classes: Collection[PodClass]) -> Concerned:
+def concerned_by(ctx: Context, classes: Collection[PodClass]) -> Concerned:
     """The pods and templates of these classes but those of the host network, by what they declare."""
+    ctx.spend(2 * sum(1 + len(c.pods) + len(c.templates) for c in classes))
     return Concerned([bearers for pod_class in classes for bearers in _bearers(pod_class)])
 
 
@@ -215,19 +226,20 @@ def _peer_classes(ctx: Context, peers: Sequence[NetworkPolicyPeer]) -> Collectio
     for peer in peers:
         if peer.ip_block is not None:
             return ()
-        pods = compile_selector(peer.pod_selector) if peer.pod_selector is not None else Selector()
+        pods = ctx.compile(peer.pod_selector)
         namespaces: Collection[str] = (ctx.namespace,)
         if peer.namespace_selector is not None:
-            there = compile_selector(peer.namespace_selector)
+            there = ctx.compile(peer.namespace_selector)
             if there.empty and pods.empty:
                 return ()
-            namespaces = {n.name for n in ctx.cluster.namespaces_matching(there)}
+            namespaces = {n.name for n in ctx.namespaces_matching(there)}
+        ctx.spend(4 * len(namespaces))
         if pods.empty:
             if sum(len(ctx.cluster.classes(name)) for name in namespaces) > _MOST_CLASSES:
                 return ()
             found.update((c, None) for name in namespaces for c in ctx.cluster.classes(name))
         else:
-            found.update((c, None) for c in ctx.cluster.select(pods, namespaces))
+            found.update((c, None) for c in ctx.select(pods, namespaces))
     return found if len(found) <= _MOST_CLASSES else ()
 
 
@@ -251,6 +263,7 @@ def admitted_otherwise(
     """
 
     def admits(rule: NetworkPolicyRule) -> bool:
+        ctx.spend(2 + len(rule.ports) + (0 if whomever else len(rule.peers) * len(entry.rule.peers)))
         if not whomever and rule.peers and not (entry.rule.peers and all(p in rule.peers for p in entry.rule.peers)):
             return False
         return not rule.ports or any(
@@ -259,12 +272,13 @@ def admitted_otherwise(
 
     if any(admits(rule) for rule in _rules(ctx.policy, entry.direction)):
         return True
-    mine = compile_selector(ctx.policy.spec.pod_selector)
+    mine = ctx.compile(ctx.policy.spec.pod_selector)
     left = selected = selected_classes(ctx, ctx.policy)
     for policy in neighbours(ctx):
         if entry.direction not in policy.directions or not any(map(admits, _rules(policy, entry.direction))):
             continue
-        selector = compile_selector(policy.spec.pod_selector)
+        selector = ctx.compile(policy.spec.pod_selector)
+        ctx.spend(len(left) * (1 + len(selector.terms)))
         if selector.empty or selector == mine:
             return True
         left = [c for c in left if not c.matched_by(selector)]
@@ -310,8 +324,18 @@ class Front(Struct, frozen=True):
         return self.service.spec.cluster_ip == "None"
 
 
-def fronts(ctx: Context, concerned: Concerned) -> Iterator[Front]:
-    """Every port of every Service that selects any of these pods, as its endpoints are formed (facts 3.2)."""
+def fronts(ctx: Context, concerned: Concerned) -> Sequence[Front]:
+    """Every port of every Service that selects any of these pods, as its endpoints are formed (facts 3.2).
+
+    Entries of one rule concern the same pods: they are kept as long as what is concerned.
+    """
+    if concerned.fronts is None:
+        concerned.fronts = list(_fronts(ctx, concerned))
+    ctx.spend(2 * len(concerned.fronts))
+    return concerned.fronts
+
+
+def _fronts(ctx: Context, concerned: Concerned) -> Iterator[Front]:
     by_namespace: dict[str, list[Bearers]] = {}
     for bearers in concerned.bearers:
         by_namespace.setdefault(bearers.of.namespace, []).append(bearers)
@@ -320,7 +344,8 @@ def fronts(ctx: Context, concerned: Concerned) -> Iterator[Front]:
             spec = service.spec
             if spec.type == "ExternalName" or not spec.selector:
                 continue
-            selector = equality_selector(spec.selector)
+            selector = ctx.compile_labels(spec.selector)
+            ctx.spend(len(there) * len(selector.terms) + len(spec.ports))
             behind = tuple(b for b in there if b.of.matched_by(selector))
             if not behind:
                 continue

@@ -27,6 +27,8 @@ COREFILES: Final[Sequence[Key]] = (
 """Where distributions keep what CoreDNS is told: kubeadm, EKS, AKS, k3s; k3s, AKS; RKE2; OpenShift."""
 _NAMESPACES: Final = frozenset(key[0] for key in COREFILES)
 _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+_LONGEST_NAME: Final = 254
+"""Of a name, with its last dot (RFC 1035 2.3.4)."""
 
 
 class ServiceName(Struct, frozen=True):
@@ -226,6 +228,8 @@ def service_name(host: str) -> ServiceName | None:
 
     Source: github.com/kubernetes/dns docs/specification.md 2.3, 2.4.
     """
+    if len(host) > _LONGEST_NAME:
+        return None
     labels = host.lower().rstrip(".").split(".")
     if not all(_LABEL.fullmatch(label) for label in labels):
         return None

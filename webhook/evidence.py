@@ -4,14 +4,14 @@ Absence alone is no evidence: Helm and kubectl send a NetworkPolicy before the S
 Deployment, and clients with opt-in labels come later by design.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from msgspec import Struct
 
 from webhook.check import Context, count
 from webhook.model.cluster import PodClass
 from webhook.model.objects import NAME_LABEL, ObjectMeta
-from webhook.model.selectors import NearMiss, Selector, near_miss
+from webhook.model.selectors import NearMiss, Selector, looks_misspelt, near_miss
 
 
 class Evidence(Struct, frozen=True):
@@ -31,8 +31,10 @@ class Evidence(Struct, frozen=True):
 def of_misspelling(ctx: Context, selector: Selector, namespaces: Collection[str]) -> Evidence | None:
     """Rule (a): a pod or template of these namespaces misses the selector by one term, by a slip of the pen."""
     best: tuple[tuple[bool, int, str], NearMiss, PodClass] | None = None
+    cost, compare = _cost(selector), _comparing(ctx)
     for pod_class in (c for namespace in namespaces for c in ctx.cluster.classes(namespace)):
-        miss = near_miss(selector, pod_class.labels)
+        ctx.spend(cost)
+        miss = near_miss(selector, pod_class.labels, compare)
         if miss is None:
             continue
         # The same key before another key, then the value that most pods carry.
@@ -59,7 +61,7 @@ def of_another_namespace(ctx: Context, selector: Selector, namespaces: Collectio
     if selector.empty or ctx.judged is None or rendered_by_helm(ctx.judged.metadata):
         return None
     kind, name = ctx.judged.kind, ctx.judged.metadata.name
-    found = [c for c in ctx.cluster.select(selector) if c.namespace not in namespaces and c.pods]
+    found = [c for c in ctx.select(selector) if c.namespace not in namespaces and c.pods]
     if not found or any(ctx.cluster.get(kind, (c.namespace, name)) for c in found):
         return None
     where = ctx.name_namespaces({c.namespace for c in found})
@@ -79,14 +81,17 @@ def of_near_namespace(ctx: Context, selector: Selector) -> Evidence | None:
     """Rules (a) and (c) for a namespaceSelector: a value is a namespace's name, or nearly a label that one carries."""
     for term in selector.terms:
         # A term that some namespace satisfies is not the one that fails.
-        if term.operator != "In" or term.key == NAME_LABEL or ctx.cluster.namespaces_matching(Selector((term,))):
+        if term.operator != "In" or term.key == NAME_LABEL or ctx.namespaces_matching(Selector((term,))):
             continue
         for value in sorted(term.values):
+            ctx.spend(4)
             if ctx.cluster.namespace_exists(value):
                 return Evidence(term.path, "", f"write {NAME_LABEL}: {value}")
+    cost, compare = _cost(selector), _comparing(ctx)
     for name in ctx.cluster.namespace_names():
+        ctx.spend(cost)
         namespace = ctx.cluster.namespace(name)
-        miss = near_miss(selector, namespace.labels) if namespace else None
+        miss = near_miss(selector, namespace.labels, compare) if namespace else None
         if miss is None:
             continue
         if not ctx.may_name_others:
@@ -101,7 +106,7 @@ def failing_term(ctx: Context, selector: Selector, namespaces: Collection[str]) 
     if len(selector.terms) < 2:
         return ""
     for term in selector.terms:
-        if not ctx.cluster.select(Selector((term,)), namespaces):
+        if not ctx.select(Selector((term,)), namespaces):
             return f" (none has {term})"
     return " (none has it all)"
 
@@ -111,6 +116,26 @@ def describe_bearers(classes: Iterable[PodClass]) -> str:
     every = list(classes)
     pods = sum(len(c.pods) for c in every)
     return count(pods, "pod") if pods else count(sum(len(c.templates) for c in every), "pod template")
+
+
+def _cost(selector: Selector) -> int:
+    """The steps of a `near_miss` but for its comparisons."""
+    return 4 + sum(1 + (len(term.values) if len(term.values) > 1 else 0) for term in selector.terms)
+
+
+def _comparing(ctx: Context) -> Callable[[str, str], bool]:
+    """`looks_misspelt`, for which the same two texts are compared, and paid for, once."""
+    known: dict[tuple[str, str], bool] = {}
+
+    def compare(written: str, existing: str) -> bool:
+        found = known.get((written, existing))
+        if found is None:
+            alike = abs(len(written) - len(existing)) <= 2
+            ctx.spend(4 + (len(written) * len(existing) // 2 if alike else 0))
+            found = known[written, existing] = looks_misspelt(written, existing)
+        return found
+
+    return compare
 
 
 def _carries(pod_class: PodClass, miss: NearMiss) -> bool:

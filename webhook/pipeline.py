@@ -10,7 +10,18 @@ from typing import Final
 
 from msgspec import Struct
 
-from webhook.check import Check, Context, Disclosure, Finding, Judged, Level, Operation, View
+from webhook.check import (
+    MOST_STEPS,
+    Check,
+    Context,
+    Disclosure,
+    Finding,
+    Judged,
+    Level,
+    Operation,
+    TooLargeError,
+    View,
+)
 from webhook.checks import all_checks
 from webhook.config import Config, Mode, Waivers
 from webhook.model.cluster import Cluster
@@ -60,6 +71,8 @@ _NEVER_SILENCED: Final = frozenset(
 """``cni-does-not-enforce`` is about the cluster: mending the policy mends nothing, and it is said on CREATE only."""
 _RULE: Final = re.compile(r"spec\.(?:ingress|egress)\[\d+\]")
 _PORT: Final = re.compile(r"spec\.(?:(?:ingress|egress)\[\d+\]\.)?ports\[\d+\]")
+_STEPS_OF_A_FINDING: Final = 100
+"""What it costs to settle who speaks, to configure, waive, sort and log a finding."""
 
 
 class Crash(Struct, frozen=True):
@@ -128,19 +141,16 @@ class _Statement(Struct):
     finding: Finding
     level: Level
     also: list[str]
+    rule: str
+    """The rule it is about, as a path; empty when it is about the whole object."""
+    port: str
+    """The port entry it is about, as a path; empty when it is about none."""
     silenced: bool = False
 
-    @property
-    def rule(self) -> str:
-        """The rule it is about, as a path; empty when it is about the whole object."""
-        found = _RULE.match(self.finding.path)
-        return found.group() if found else ""
-
-    @property
-    def port(self) -> str:
-        """The port entry it is about, as a path; empty when it is about none."""
-        found = _PORT.match(self.finding.path)
-        return found.group() if found else ""
+    @classmethod
+    def of(cls, check: Check, finding: Finding, level: Level) -> "_Statement":
+        rule, port = _RULE.match(finding.path), _PORT.match(finding.path)
+        return cls(check, finding, level, [], rule.group() if rule else "", port.group() if port else "")
 
 
 class Judge:
@@ -250,7 +260,9 @@ class Judge:
         before: Judged | None = None,
     ) -> Judgement:
         crashes: list[Crash] = []
-        statements = self._statements(ctx, crashes)
+        statements, unfinished = self._statements(ctx, crashes)
+        if unfinished:
+            ctx.unknown.add(f"{reference} is too large to be judged in full: {', '.join(unfinished)} gave up")
         if not synced:
             for statement in statements:
                 if statement.check.rests_on:
@@ -277,8 +289,14 @@ class Judge:
             ),
         )
 
-    def _statements(self, ctx: Context, crashes: list[Crash]) -> list[_Statement]:
+    def _statements(self, ctx: Context, crashes: list[Crash]) -> tuple[list[_Statement], list[str]]:
+        """What the checks say, and the ids of those that found too much to look at.
+
+        Each may spend half of the steps that are left: none takes them all from those that come after it.
+        """
         statements: list[_Statement] = []
+        unfinished: list[str] = []
+        left = MOST_STEPS
         config = self.config.of(ctx.namespace)
         for check in self.checks:
             if check.files_only:
@@ -287,15 +305,22 @@ class Judge:
                 applies = ctx.judged is not None and ctx.judged.kind in check.judges
             if not applies or ctx.operation not in check.operations:
                 continue
+            ctx.steps = share = left // 2
+            findings: list[Finding] = []
             try:
-                findings = list(check.run(ctx))
+                for finding in check.run(ctx):
+                    findings.append(finding)
+                    ctx.spend(_STEPS_OF_A_FINDING)
+            except TooLargeError:  # what it said until then is true all the same
+                unfinished.append(check.id)
             except Exception as error:  # noqa: BLE001 - whatever a check does wrong, the others still speak
                 crashes.append(Crash(check.id, error))
-                continue
+                findings = []
+            left -= share - max(ctx.steps, 0)
             for finding in findings:
                 level = config.level(check.id, check.level if finding.level is None else finding.level)
-                statements.append(_Statement(check, finding, level, []))
-        return statements
+                statements.append(_Statement.of(check, finding, level))
+        return statements, unfinished
 
     def _mode(self, ctx: Context) -> Mode:
         own = self.config.settings_of(ctx.namespace)
@@ -308,7 +333,8 @@ class Judge:
     def _said_of(self, old: Judged, ctx: Context) -> frozenset[tuple[str, str]]:
         """What would be said of the old object today: a change that does not make it worse is not denied.
 
-        A check that crashes on the old object counts as having said whatever it says now: a bug denies nothing.
+        A check that crashes on the old object, or finds it too large, counts as having said whatever it says now: a
+        bug denies nothing.
         """
         crashes: list[Crash] = []
         before = Context(
@@ -319,8 +345,9 @@ class Judge:
             disclosure=ctx.disclosure,
             check_ids=ctx.check_ids,
         )
-        said = {(s.check.id, s.finding.value) for s in self._statements(before, crashes)}
-        return frozenset(said | {(crash.check, ANYTHING) for crash in crashes})
+        statements, unfinished = self._statements(before, crashes)
+        said = {(s.check.id, s.finding.value) for s in statements}
+        return frozenset(said | {(id_, ANYTHING) for id_ in (*(crash.check for crash in crashes), *unfinished)})
 
 
 def _rule(ctx: Context, reference: ObjectReference, said: _Statement, config: Config, mode: Mode) -> Ruling:
@@ -359,38 +386,51 @@ def _lowered(ruling: Ruling, said_before: frozenset[tuple[str, str]] | None) -> 
 
 def _silence(statements: list[_Statement]) -> None:
     """Puts what another finding explains into that finding's ``also``."""
-    _silence_along(_OWN_NAMESPACE, statements, lambda cause, _: cause.finding.path == "metadata.namespace")
-    _silence_along(_WHOLE_OBJECT, statements, lambda cause, other: not cause.rule or cause.rule == other.rule)
-    _silence_along(_ONE_RULE, statements, lambda cause, other: bool(cause.rule) and cause.rule == other.rule)
-    _silence_along(_ONE_PORT, statements, lambda cause, other: bool(cause.port) and cause.port == other.port)
-    _silence_along(_SERVICE, statements, lambda cause, other: not cause.port or cause.port == other.port)
+    _silence_along(_OWN_NAMESPACE, statements, lambda s: s.finding.path == "metadata.namespace", lambda _: "")
+    _silence_along(_WHOLE_OBJECT, statements, lambda s: not s.rule, lambda s: s.rule)
+    _silence_along(_ONE_RULE, statements, lambda _: False, lambda s: s.rule)
+    _silence_along(_ONE_PORT, statements, lambda _: False, lambda s: s.port)
+    _silence_along(_SERVICE, statements, lambda s: not s.port, lambda s: s.port)
 
 
 def _silence_along(
     chain: Sequence[frozenset[str]],
     statements: list[_Statement],
-    explains: Callable[[_Statement, _Statement], bool],
+    explains_all: Callable[[_Statement], bool],
+    part: Callable[[_Statement], str],
 ) -> None:
+    """Lets what stands further left in a chain silence what stands right of it.
+
+    Args:
+        chain: ids of checks.
+        statements: all that was said of one object.
+        explains_all: whether a statement is about the whole object: then it explains the others wherever they stand.
+        part: the part of the object that a statement is about; it explains others about the same; empty for none.
+    """
     for i, causes in enumerate(chain[:-1]):
         later = frozenset().union(*chain[i + 1 :])
         earlier = frozenset().union(*chain[: i + 1])
-        for cause in statements:
+        by_part: dict[str, list[tuple[int, _Statement]]] = {}
+        for number, cause in enumerate(statements):
             if cause.silenced or cause.check.id not in causes:
                 continue
-            for other in statements:
-                known = other.check.id in later or (EVERYTHING_ELSE in later and other.check.id not in earlier)
-                if (
-                    known
-                    and not other.silenced
-                    and other.check.id not in _NEVER_SILENCED
-                    and other.finding.path != "metadata.namespace"
-                    and other.level <= cause.level
-                    and explains(cause, other)
-                ):
-                    other.silenced = True
-                    for explained in (other.check.id, *other.also):
-                        if explained not in cause.also:
-                            cause.also.append(explained)
+            key = EVERYTHING_ELSE if explains_all(cause) else part(cause)
+            known = by_part.setdefault(key, []) if key else []
+            if not known or known[-1][1].level < cause.level:  # the first of its level will do
+                known.append((number, cause))
+        if not by_part:
+            continue
+        for other in statements:
+            if not (other.check.id in later or (EVERYTHING_ELSE in later and other.check.id not in earlier)):
+                continue
+            if other.silenced or other.check.id in _NEVER_SILENCED or other.finding.path == "metadata.namespace":
+                continue
+            near = (*by_part.get(EVERYTHING_ELSE, ()), *by_part.get(part(other) or EVERYTHING_ELSE, ()))
+            explaining = min(((n, c) for n, c in near if other.level <= c.level), default=None, key=lambda c: c[0])
+            if explaining is not None:
+                other.silenced = True
+                cause = explaining[1]
+                cause.also += [explained for explained in (other.check.id, *other.also) if explained not in cause.also]
 
 
 def _terminating(cluster: Cluster, namespace: str) -> bool:

@@ -39,7 +39,7 @@ class ObjectReference(Struct, frozen=True):
         """``NetworkPolicy shop/api``, as every line to a person begins."""
         name = f"{self.namespace}/{self.name}" if self.namespace else self.name
         # In files the kind, too, is whatever somebody wrote.
-        return f"{elide(clean(self.kind), _LONGEST_KIND)} {elide(clean(name), _LONGEST_NAME)}"
+        return f"{clean(elide(self.kind, _LONGEST_KIND))} {clean(elide(name, _LONGEST_NAME))}"
 
 
 class Ruling(Struct, frozen=True):
@@ -67,7 +67,8 @@ class Ruling(Struct, frozen=True):
     def line(self) -> str:
         """``NetworkPolicy shop/api: what it means; what to write instead [check-id]``, at most 256 characters."""
         head, tail = f"{self.object}: ", f" [{self.check}]"
-        return head + elide(clean(self.finding.line), LONGEST_LINE - len(head) - len(tail)) + tail
+        # `clean` keeps the length: cutting first spares it the megabytes that a selector may have.
+        return head + clean(elide(self.finding.line, LONGEST_LINE - len(head) - len(tail))) + tail
 
 
 class Verdict(Struct, frozen=True):

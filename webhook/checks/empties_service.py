@@ -13,7 +13,7 @@ def run(ctx: Context) -> Iterator[Finding]:
     old, new = ctx.old, ctx.service
     if not isinstance(old, Service) or new.spec.type == "ExternalName" or old.spec == new.spec:
         return
-    had = endpoints(old, matched(ctx.cluster, old))
+    had = endpoints(old, matched(ctx, old))
     if not had:
         return
     lost = count(len(had), "endpoint")
@@ -22,7 +22,7 @@ def run(ctx: Context) -> Iterator[Finding]:
             message = f"the selector is gone: the Service keeps its {lost} and follows its pods no more"
             yield Finding("spec.selector", message, f"put it back: {_as_yaml(old)}")
         return
-    classes = matched(ctx.cluster, new)
+    classes = matched(ctx, new)
     if endpoints(new, classes):
         return
     if not ctx.cluster.complete(POD):

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 from ipaddress import AddressValueError, IPv4Address
+from typing import Final
 
 from webhook.check import Check, Context, Example, Finding, Level, View
 from webhook.dns import dns_of
 from webhook.model.objects import INGRESS, Ingress, Service
+
+_LONGEST: Final = 16
 
 
 def run(ctx: Context) -> Iterator[Finding]:
@@ -21,6 +24,8 @@ def run(ctx: Context) -> Iterator[Finding]:
 
 
 def _is_address(name: str) -> bool:
+    if len(name) > _LONGEST:
+        return False
     try:
         IPv4Address(name.rstrip("."))
     except AddressValueError:

@@ -6,24 +6,30 @@ from typing import Final
 from webhook.check import Check, Context, Example, Finding, Level, Operation, View
 from webhook.evidence import of_near_namespace
 from webhook.model.objects import NAME_LABEL, NAMESPACE, NetworkPolicy, NetworkPolicyPeer, Service
-from webhook.model.selectors import Selector, compile_selector, contradiction, nearest
+from webhook.model.selectors import Selector, contradiction, nearest
 
 _ALWAYS_THERE: Final = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
 """The API server makes these itself (k8s.io/kubernetes pkg/controlplane SystemNamespaces)."""
+_STEPS_OF_NEAREST: Final = 20
+"""What it costs to compare two names."""
 
 
 def run(ctx: Context) -> Iterator[Finding]:
     yield from _own_namespace(ctx)
     if not isinstance(ctx.judged, NetworkPolicy):
         return
-    before = dict(ctx.old.peers()) if isinstance(ctx.old, NetworkPolicy) else {}
+    before: dict[str, NetworkPolicyPeer] = {}
+    for path, peer in ctx.old.peers() if isinstance(ctx.old, NetworkPolicy) else ():
+        ctx.spend()
+        before[path] = peer
     for path, peer in ctx.judged.peers():
+        ctx.spend()
         if peer.namespace_selector is None:
             continue
-        selector = compile_selector(peer.namespace_selector)
+        selector = ctx.compile(peer.namespace_selector)
         if selector.empty or contradiction(selector, {NAME_LABEL: ""}):
             continue
-        if ctx.cluster.namespaces_matching(selector):
+        if ctx.namespaces_matching(selector):
             yield from _missing_names(ctx, f"{path}.namespaceSelector", selector)
         else:
             yield from _judge(ctx, f"{path}.namespaceSelector", selector, before.get(path))
@@ -46,8 +52,8 @@ def _judge(ctx: Context, path: str, selector: Selector, before: NetworkPolicyPee
         yield Finding(f"{path}.{near.path}", f"{what}; {near.seen}" if near.seen else what, near.remedy, value=value)
         return
     if before and before.namespace_selector is not None:
-        was = compile_selector(before.namespace_selector)
-        if was != selector and ctx.cluster.namespaces_matching(was):
+        was = ctx.compile(before.namespace_selector)
+        if was != selector and ctx.namespaces_matching(was):
             message = f"{what}; before this update it was one ({was})"
             yield Finding(path, message, "kubectl get ns --show-labels", value=value)
             return
@@ -72,6 +78,7 @@ def _missing_names(ctx: Context, path: str, selector: Selector) -> Iterator[Find
         for name in sorted(term.values):
             if ctx.cluster.namespace_exists(name) or (name in _ALWAYS_THERE):
                 continue
+            ctx.spend(len(term.values) + _STEPS_OF_NEAREST * len(ctx.cluster.keys(NAMESPACE)))
             near = nearest(name, set(ctx.cluster.namespace_names()) - term.values)
             message = f"there is no namespace {name}"
             if near and ctx.may_name_others:

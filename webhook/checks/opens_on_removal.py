@@ -22,7 +22,6 @@ from webhook.model.objects import (
     Pod,
     Workload,
 )
-from webhook.model.selectors import compile_selector
 
 _CONTROLLERS: Final = {
     kind.rpartition("/")[2]: kind for kind in (DEPLOYMENT, REPLICA_SET, STATEFUL_SET, DAEMON_SET, JOB, CRON_JOB)
@@ -85,7 +84,8 @@ def _freed(ctx: Context, before: NetworkPolicy, after: NetworkPolicy | None, dir
         if not left:
             return []
         if direction in policy.directions:
-            selector = compile_selector(policy.spec.pod_selector)
+            selector = ctx.compile(policy.spec.pod_selector)
+            ctx.spend(len(left) * (1 + len(selector.terms)))
             left = [c for c in left if not c.matched_by(selector)]
     return [p for c in left for p in c.pods.values() if not p.terminating and not p.host_network and not _ends(ctx, p)]
 

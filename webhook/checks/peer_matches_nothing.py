@@ -1,32 +1,42 @@
 """A from/to selector that matches no pod, though the namespaces it looks in exist."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from webhook.check import Check, Context, Example, Finding, Level, View, count
 from webhook.evidence import failing_term, of_another_namespace, of_misspelling
 from webhook.model.objects import NAMESPACE, POD, WORKLOADS, NetworkPolicy, NetworkPolicyPeer
-from webhook.model.selectors import Selector, compile_selector
+from webhook.model.selectors import Selector
 
 
 def run(ctx: Context) -> Iterator[Finding]:
-    before = dict(ctx.old.peers()) if isinstance(ctx.old, NetworkPolicy) else {}
+    before = peers_before(ctx)
     for path, peer in ctx.policy.peers():
+        ctx.spend()
         if peer.pod_selector is None:
             continue
-        selector = compile_selector(peer.pod_selector)
+        selector = ctx.compile(peer.pod_selector)
         if selector.empty:
             continue
         namespaces = peer_namespaces(ctx, peer)
         # A namespaceSelector that matches none is namespace-not-found's to tell.
-        if namespaces and not ctx.cluster.select(selector, namespaces):
+        if namespaces and not ctx.select(selector, namespaces):
             yield from _judge(ctx, path, peer, selector, namespaces, before.get(path))
+
+
+def peers_before(ctx: Context) -> Mapping[str, NetworkPolicyPeer]:
+    """The peers of the policy as it was, by their paths; none where there was none."""
+    found: dict[str, NetworkPolicyPeer] = {}
+    for path, peer in ctx.old.peers() if isinstance(ctx.old, NetworkPolicy) else ():
+        ctx.spend()
+        found[path] = peer
+    return found
 
 
 def peer_namespaces(ctx: Context, peer: NetworkPolicyPeer) -> Collection[str]:
     """The namespaces in which a peer looks for pods: the policy's own where it has no namespaceSelector."""
     if peer.namespace_selector is None:
         return {ctx.namespace}
-    return {n.name for n in ctx.cluster.namespaces_matching(compile_selector(peer.namespace_selector))}
+    return {n.name for n in ctx.namespaces_matching(ctx.compile(peer.namespace_selector))}
 
 
 def _judge(
@@ -54,8 +64,8 @@ def _judge(
         yield Finding(at, f"{what} here, {elsewhere.seen}", remedy, value=str(selector))
         return
     if before and before != peer and before.pod_selector is not None:
-        was = compile_selector(before.pod_selector)
-        if not was.empty and ctx.cluster.select(was, peer_namespaces(ctx, before)):
+        was = ctx.compile(before.pod_selector)
+        if not was.empty and ctx.select(was, peer_namespaces(ctx, before)):
             message = f"{what}; before this update it did ({was})"
             yield Finding(at, message, "compare with their labels", value=str(selector))
             return

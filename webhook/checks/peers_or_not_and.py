@@ -6,18 +6,19 @@ from webhook.check import Check, Context, Example, Finding, Level
 from webhook.evidence import rendered_by_helm
 from webhook.model.cluster import PodClass
 from webhook.model.objects import POD, WORKLOADS, NetworkPolicy, NetworkPolicyPeer
-from webhook.model.selectors import Selector, compile_selector
+from webhook.model.selectors import Selector
 
 
 def run(ctx: Context) -> Iterator[Finding]:
     for path, rule in ctx.policy.rules():
         word = "from" if path.startswith("spec.ingress") else "to"
         for i in range(len(rule.peers) - 1):
+            ctx.spend()
             yield from _judge(ctx, f"{path}.{word}", i, rule.peers)
 
 
 def _judge(ctx: Context, path: str, first: int, peers: Sequence[NetworkPolicyPeer]) -> Iterator[Finding]:
-    lone = _lone_selectors(peers[first], peers[first + 1])
+    lone = _lone_selectors(ctx, peers[first], peers[first + 1])
     if lone is None:
         return
     namespace_selector, pod_selector = lone
@@ -25,11 +26,13 @@ def _judge(ctx: Context, path: str, first: int, peers: Sequence[NetworkPolicyPee
         return
     if not ctx.sees_whole and ctx.judged and rendered_by_helm(ctx.judged.metadata):
         return  # its own pods are yet to come; another release's pods prove nothing
-    namespaces = {n.name for n in ctx.cluster.namespaces_matching(namespace_selector)}
-    meant = _pods(ctx.cluster.select(pod_selector, namespaces)) if namespaces else 0
+    namespaces = {n.name for n in ctx.namespaces_matching(namespace_selector)}
+    meant = _pods(ctx.select(pod_selector, namespaces)) if namespaces else 0
     if not meant:
         return
-    written = _pods([c for name in namespaces for c in ctx.cluster.classes(name)])
+    everybody = [c for name in namespaces for c in ctx.cluster.classes(name)]
+    ctx.spend(len(everybody))
+    written = _pods(everybody)
     where = ctx.name_namespaces(namespaces)
     done = "get in" if path.endswith("from") else "are reached"
     pods = f"{written} pods of {where} {done}" if written != 1 else f"1 pod of {where} {done}"
@@ -43,7 +46,7 @@ def _judge(ctx: Context, path: str, first: int, peers: Sequence[NetworkPolicyPee
     )
 
 
-def _lone_selectors(one: NetworkPolicyPeer, other: NetworkPolicyPeer) -> tuple[Selector, Selector] | None:
+def _lone_selectors(ctx: Context, one: NetworkPolicyPeer, other: NetworkPolicyPeer) -> tuple[Selector, Selector] | None:
     """The namespaceSelector and the podSelector of two peers that have just one of them each."""
     for namespaced, podded in ((one, other), (other, one)):
         if (
@@ -52,16 +55,16 @@ def _lone_selectors(one: NetworkPolicyPeer, other: NetworkPolicyPeer) -> tuple[S
             and podded.pod_selector is not None
             and podded.namespace_selector is None
         ):
-            return compile_selector(namespaced.namespace_selector), compile_selector(podded.pod_selector)
+            return ctx.compile(namespaced.namespace_selector), ctx.compile(podded.pod_selector)
     return None
 
 
 def _lets_in_somebody(ctx: Context, pod_selector: Selector) -> bool:
     """Whether the podSelector alone matches anybody of the own namespace but the one selected pod itself."""
-    found = ctx.cluster.select(pod_selector, {ctx.namespace})
+    found = ctx.select(pod_selector, {ctx.namespace})
     if not found:
         return not ctx.cluster.pods_known and not _known_here(ctx)
-    selected = {id(c) for c in ctx.cluster.select(compile_selector(ctx.policy.spec.pod_selector), {ctx.namespace})}
+    selected = {id(c) for c in ctx.select(ctx.compile(ctx.policy.spec.pod_selector), {ctx.namespace})}
     if any(id(c) not in selected for c in found):
         return True
     if any(template.replicas > 1 for c in found for template in c.templates.values()):

@@ -4,22 +4,25 @@ from collections.abc import Iterator
 
 from webhook.check import Check, Context, Example, Finding, Level
 from webhook.model.objects import NAME_LABEL, LabelSelector, NetworkPolicy
-from webhook.model.selectors import compile_selector, contradiction
+from webhook.model.selectors import contradiction
 
 
 def run(ctx: Context) -> Iterator[Finding]:
-    yield from _judge("spec.podSelector", "podSelector", ctx.policy.spec.pod_selector, Level.ERROR)
+    yield from _judge(ctx, "spec.podSelector", "podSelector", ctx.policy.spec.pod_selector, Level.ERROR)
     for path, peer in ctx.policy.peers():
-        yield from _judge(f"{path}.podSelector", "podSelector", peer.pod_selector, Level.WARNING)
-        yield from _judge(f"{path}.namespaceSelector", "namespaceSelector", peer.namespace_selector, Level.WARNING)
+        ctx.spend()
+        for word, selector in (("podSelector", peer.pod_selector), ("namespaceSelector", peer.namespace_selector)):
+            yield from _judge(ctx, f"{path}.{word}", word, selector, Level.WARNING)
 
 
-def _judge(path: str, word: str, selector: LabelSelector | None, level: Level) -> Iterator[Finding]:
+def _judge(ctx: Context, path: str, word: str, selector: LabelSelector | None, level: Level) -> Iterator[Finding]:
     if selector is None:
         return
     # Every Namespace has its name label, and nobody can remove it (KEP-2161): forbidding it forbids them all.
     always = {NAME_LABEL: ""} if word == "namespaceSelector" else {}
-    terms = contradiction(compile_selector(selector), always)
+    compiled = ctx.compile(selector)
+    ctx.spend(4 * len(compiled.terms))
+    terms = contradiction(compiled, always)
     if not terms:
         return
     together = " and ".join(map(str, terms))

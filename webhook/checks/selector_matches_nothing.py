@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from webhook.check import Check, Context, Example, Finding, Level, View
 from webhook.evidence import failing_term, of_another_namespace, of_misspelling
 from webhook.model.objects import POD, WORKLOADS, NetworkPolicy
-from webhook.model.selectors import compile_selector
 
 
 def run(ctx: Context) -> Iterator[Finding]:
-    selector = compile_selector(ctx.policy.spec.pod_selector)
+    selector = ctx.compile(ctx.policy.spec.pod_selector)
     here = {ctx.namespace}
-    if ctx.cluster.select(selector, here):
+    if ctx.select(selector, here):
         return
     if selector.empty:
         if ctx.cluster.pods_known:
@@ -40,8 +39,8 @@ def run(ctx: Context) -> Iterator[Finding]:
 
 
 def selected_before(ctx: Context, old: NetworkPolicy) -> bool:
-    before = compile_selector(old.spec.pod_selector)
-    return not before.empty and bool(ctx.cluster.select(before, {ctx.namespace}))
+    before = ctx.compile(old.spec.pod_selector)
+    return not before.empty and bool(ctx.select(before, {ctx.namespace}))
 
 
 _PODS = """

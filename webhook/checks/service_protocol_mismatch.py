@@ -11,6 +11,7 @@ def run(ctx: Context) -> Iterator[Finding]:
     spec = ctx.service.spec
     for i, port in enumerate(spec.ports):
         number = _number(port)
+        ctx.spend(4 + 4 * len(backends(ctx)))
         if number is None:
             continue  # a name is looked up together with its protocol: target-port-unresolved
         declared = {p.protocol for b in backends(ctx) for p in b.declared if p.number == number}
@@ -37,11 +38,13 @@ def _also_led_to(ctx: Context, number: int, protocols: set[Protocol]) -> bool:
     one protocol each, so that the pair is often two Services.
     """
     services = [ctx.service]
+    ctx.spend(4 * len(ctx.cluster.services_in(ctx.namespace)))
     services += [
         s
         for s in ctx.cluster.services_in(ctx.namespace)
         if s.spec.selector == ctx.service.spec.selector and s.key != ctx.service.key
     ]
+    ctx.spend(sum(len(s.spec.ports) for s in services))
     return any(_number(p) == number and p.protocol in protocols for s in services for p in s.spec.ports)
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from webhook.check import Check, Context, Example, Finding, Level, View
 from webhook.evidence import failing_term, of_another_namespace, of_misspelling
 from webhook.model.objects import POD, WORKLOADS, Service
-from webhook.model.selectors import equality_selector
 
 
 def run(ctx: Context) -> Iterator[Finding]:
@@ -13,9 +12,9 @@ def run(ctx: Context) -> Iterator[Finding]:
     # Without a selector the endpoints are somebody else's; an ExternalName has none (endpointslice_controller.go).
     if spec.type == "ExternalName" or not spec.selector:
         return
-    selector = equality_selector(spec.selector)
+    selector = ctx.compile_labels(spec.selector)
     here = {ctx.namespace}
-    if ctx.cluster.select(selector, here):
+    if ctx.select(selector, here):
         return
     what = f"selector {selector} matches no pod"
     value = str(selector)
@@ -29,8 +28,8 @@ def run(ctx: Context) -> Iterator[Finding]:
         yield Finding("spec.selector", f"{what} here, {elsewhere.seen}", remedy, value=value)
         return
     if isinstance(ctx.old, Service) and ctx.old.spec.selector and ctx.old.spec.type != "ExternalName":
-        was = equality_selector(ctx.old.spec.selector)
-        if ctx.cluster.select(was, here):
+        was = ctx.compile_labels(ctx.old.spec.selector)
+        if ctx.select(was, here):
             message = f"{what}; before this update it did ({was})"
             yield Finding("spec.selector", message, "compare with their labels", value=value)
             return

@@ -6,7 +6,6 @@ from typing import Final
 from webhook.backends import Backend, backends, find_port, headless
 from webhook.check import Check, Context, Example, Finding, Level, View, enumerate_some
 from webhook.model.objects import Labels, Service, ServicePort
-from webhook.model.selectors import equality_selector
 
 _APP_LABELS: Final = ("app.kubernetes.io/name", "app", "k8s-app", "name")
 """What an application is called (kubernetes.io/docs/concepts/overview/working-with-objects/common-labels, and before)."""
@@ -29,7 +28,9 @@ def run(ctx: Context) -> Iterator[Finding]:
     behind = [b for b in backends(ctx) if b.takes_traffic]
     if len(behind) < 2:
         return
+    ports = len(ctx.service.spec.ports)
     for port in ctx.service.spec.ports:
+        ctx.spend(len(behind) * (4 + (2 * ports if isinstance(port.target_port, str) else 0)))
         if found := _by_port(ctx.service.spec.ports, port, behind):
             odd, outcome = found
             yield _finding(ctx, behind, odd, outcome)
@@ -40,7 +41,7 @@ def run(ctx: Context) -> Iterator[Finding]:
 
 
 def _finding(ctx: Context, behind: Sequence[Backend], odd: Sequence[Backend], outcome: str) -> Finding:
-    selector = equality_selector(ctx.service.spec.selector)
+    selector = ctx.compile_labels(ctx.service.spec.selector)
     rest = [b for b in behind if b not in odd]
     message = f"selector {selector} matches {enumerate_some(map(str, rest), 2)}, but {enumerate_some(map(str, odd), 2)}"
     return Finding("spec.selector", f"{message} too: {outcome}", _remedy(ctx, rest, odd), value=str(selector))

@@ -16,7 +16,7 @@ def run(ctx: Context) -> Iterator[Finding]:
         return  # its endpoints are in other clusters (docs.cilium.io, Cluster Mesh)
     if _has_slice(ctx):
         return
-    if isinstance(ctx.old, Service) and endpoints(ctx.old, matched(ctx.cluster, ctx.old)):
+    if isinstance(ctx.old, Service) and endpoints(ctx.old, matched(ctx, ctx.old)):
         return  # what this update takes away is empties-service's to say
     if not ctx.cluster.complete(ENDPOINT_SLICE):
         ctx.unknown.add("endpoints: not all slices are known, so Services without a selector were not judged")

@@ -9,6 +9,7 @@ from webhook.model.objects import Service
 
 def run(ctx: Context) -> Iterator[Finding]:
     for i, port in enumerate(ctx.service.spec.ports):
+        ctx.spend(4 + 8 * len(backends(ctx)))
         number = port.target_port or port.port
         if not isinstance(number, int):
             continue

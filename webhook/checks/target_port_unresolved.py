@@ -12,6 +12,7 @@ from webhook.model.selectors import nearest
 def run(ctx: Context) -> Iterator[Finding]:
     ports = ctx.service.spec.ports
     for i, port in enumerate(ports):
+        ctx.spend()
         # A number is used as it is, declared or not; digits in quotes the API server refuses.
         if isinstance(port.target_port, str) and not port.target_port.isdigit():
             yield from _judge(ctx, f"spec.ports[{i}].targetPort", port, port.target_port)
@@ -21,9 +22,11 @@ def _judge(ctx: Context, path: str, port: ServicePort, name: str) -> Iterator[Fi
     protocol = port.protocol
     value = f"{name}/{protocol}"
     behind = backends(ctx)
+    ctx.spend(4 * sum(1 + len(b.members) for b in behind))
     lacking = [b for b in behind if all(find_port(m, name, protocol) is None for m in b.members)]
     partly = [b for b in behind if b not in lacking and any(find_port(m, name, protocol) is None for m in b.members)]
     if len(lacking) < len(behind):
+        ctx.spend(2 * len(lacking) * len(ctx.service.spec.ports))
         # Whoever has the port is served. A Job, or a workload that serves another port of this Service by its name,
         # is left out of this one as it should be.
         harmless = [b for b in lacking if b.passing or _serves_another(b, ctx.service.spec.ports, port)]

@@ -397,6 +397,10 @@ class Cluster:
 
         Costs about as many steps as the rarest ``key=value`` of the selector has classes.
         """
+        return self.matching(self.candidates(selector, namespaces), selector, namespaces)
+
+    def candidates(self, selector: Selector, namespaces: Collection[str] | None = None) -> Collection[PodClass]:
+        """The classes among which a podSelector's must be looked for: those of its rarest ``key=value``."""
         here = next(iter(namespaces)) if namespaces is not None and len(namespaces) == 1 else None
         candidates: Collection[PodClass] | None = None
         for term in selector.terms:
@@ -411,6 +415,13 @@ class Cluster:
                 candidates = carriers
         if candidates is None:
             candidates = self.classes(here)
+        return candidates
+
+    @staticmethod
+    def matching(
+        candidates: Iterable[PodClass], selector: Selector, namespaces: Collection[str] | None
+    ) -> list[PodClass]:
+        """Those of these classes that a podSelector matches, in these namespaces or in all."""
         return [c for c in candidates if (namespaces is None or c.namespace in namespaces) and c.matched_by(selector)]
 
 

@@ -3,7 +3,8 @@
 Sources: k8s.io/api admission/v1 types.go; what the API server sends and tolerates: facts/admission-contract.md 4.3 f.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_network
 from typing import Final
 
@@ -14,9 +15,10 @@ from webhook.model.objects import (
     NETWORK_POLICY,
     SERVICE,
     APIStruct,
+    IPBlock,
     LabelSelector,
     NetworkPolicy,
-    NetworkPolicyPeer,
+    NetworkPolicyRule,
     ObjectMeta,
     Service,
 )
@@ -25,6 +27,15 @@ from webhook.model.parse import DecodeError, decode
 JUDGED: Final = (NETWORK_POLICY, SERVICE)
 """The kinds that are judged."""
 _OPERATIONS: Final = ("CREATE", "UPDATE", "DELETE", "CONNECT")
+_BYTE: Final = r"0*(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"
+_WORDS: Final = r"(?:[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{1,4}){0,5})?"
+_WORD: Final = r"[0-9a-fA-F]{1,4}"
+_PLAIN_CIDR: Final = re.compile(
+    rf"{_BYTE}\.{_BYTE}\.{_BYTE}\.{_BYTE}/(?:3[0-2]|[12]?[0-9])"
+    rf"|(?:{_WORD}(?::{_WORD}){{7}}|(?=(?:[0-9a-fA-F]*:){{2,7}}[0-9a-fA-F]*/){_WORDS}::{_WORDS})"
+    r"/(?:12[0-8]|1[01][0-9]|[1-9]?[0-9])"
+)
+"""Certainly a CIDR; there are other ways to write one."""
 _OPERATORS: Final = ("In", "NotIn", "Exists", "DoesNotExist")
 
 
@@ -188,47 +199,49 @@ def _object(kind: str, raw: Raw, where: str) -> NetworkPolicy | Service | None:
     return record if isinstance(record, Service) else None
 
 
-def impossible(policy: NetworkPolicy) -> Sequence[tuple[str, str]]:
+def impossible(policy: NetworkPolicy) -> Iterator[tuple[str, str]]:
     """What no version of the API server lets into a NetworkPolicy: judging it would be guessing.
 
     Deliberately lenient: what some version accepts (host bits in a CIDR) or grandfathers is not here.
     """
-    problems = [
-        (f"spec.policyTypes[{i}]", f"{kind!r}, expected Ingress or Egress")
-        for i, kind in enumerate(policy.spec.policy_types)
-        if kind not in ("Ingress", "Egress")
-    ]
-    problems += _operators("spec.podSelector", policy.spec.pod_selector)
+    for i, kind in enumerate(policy.spec.policy_types):
+        if kind not in ("Ingress", "Egress"):
+            yield f"spec.policyTypes[{i}]", f"{kind!r}, expected Ingress or Egress"
+    yield from _operators("spec.podSelector", policy.spec.pod_selector)
     for path, rule in policy.rules():
-        for i, port in enumerate(rule.ports):
-            for name, number in (("port", port.port), ("endPort", port.end_port)):
-                if isinstance(number, int) and not 1 <= number <= 65535:
-                    problems.append((f"{path}.ports[{i}].{name}", f"{number}, must be between 1 and 65535"))
+        yield from _ports(path, rule)
     for path, peer in policy.peers():
-        problems += _peer(path, peer)
-    return problems
+        if peer.ip_block:
+            yield from _addresses(f"{path}.ipBlock", peer.ip_block)
+        if peer.pod_selector:
+            yield from _operators(f"{path}.podSelector", peer.pod_selector)
+        if peer.namespace_selector:
+            yield from _operators(f"{path}.namespaceSelector", peer.namespace_selector)
 
 
-def _operators(path: str, selector: LabelSelector | None) -> list[tuple[str, str]]:
-    return [
-        (f"{path}.matchExpressions[{i}].operator", f"{e.operator!r}, expected one of {', '.join(_OPERATORS)}")
-        for i, e in enumerate(selector.match_expressions if selector else ())
-        if e.operator not in _OPERATORS
-    ]
+def _ports(path: str, rule: NetworkPolicyRule) -> Iterator[tuple[str, str]]:
+    for i, port in enumerate(rule.ports):
+        for name, number in (("port", port.port), ("endPort", port.end_port)):
+            if isinstance(number, int) and not 1 <= number <= 65535:
+                yield f"{path}.ports[{i}].{name}", f"{number}, must be between 1 and 65535"
 
 
-def _peer(path: str, peer: NetworkPolicyPeer) -> list[tuple[str, str]]:
-    problems = _operators(f"{path}.podSelector", peer.pod_selector)
-    problems += _operators(f"{path}.namespaceSelector", peer.namespace_selector)
-    if peer.ip_block:
-        for name, cidr in (("cidr", peer.ip_block.cidr), *(("except", e) for e in peer.ip_block.excepted)):
-            # Old servers accept leading zeros and host bits; only the shape is certain.
-            address, slash, length = cidr.partition("/")
-            try:
-                ip_network(f"{_without_leading_zeros(address)}/{length}" if slash else "", strict=False)
-            except ValueError:
-                problems.append((f"{path}.ipBlock.{name}", f"{cidr!r} is not a CIDR"))
-    return problems
+def _operators(path: str, selector: LabelSelector) -> Iterator[tuple[str, str]]:
+    for i, e in enumerate(selector.match_expressions):
+        if e.operator not in _OPERATORS:
+            yield f"{path}.matchExpressions[{i}].operator", f"{e.operator!r}, expected one of {', '.join(_OPERATORS)}"
+
+
+def _addresses(path: str, block: IPBlock) -> Iterator[tuple[str, str]]:
+    for name, cidr in (("cidr", block.cidr), *(("except", e) for e in block.excepted)):
+        if _PLAIN_CIDR.fullmatch(cidr):  # a policy may have 300,000, and this is twenty times faster
+            continue
+        # Old servers accept leading zeros and host bits; only the shape is certain.
+        address, slash, length = cidr.partition("/")
+        try:
+            ip_network(f"{_without_leading_zeros(address)}/{length}" if slash else "", strict=False)
+        except ValueError:
+            yield f"{path}.{name}", f"{cidr!r} is not a CIDR"
 
 
 def _without_leading_zeros(address: str) -> str:

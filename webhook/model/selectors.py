@@ -4,9 +4,9 @@ Source: k8s.io/apimachinery pkg/labels/selector.go and pkg/apis/meta/v1/helpers.
 ANDed; an empty selector matches everything; NotIn and DoesNotExist also match objects without the key.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -96,6 +96,10 @@ def equality_selector(labels: Labels) -> Selector:
     return Selector(tuple(Term(k, "In", frozenset((v,)), format_path((k,))) for k, v in labels.items()))
 
 
+_MOST_COMPARED: Final = 100
+"""Terms of one key that are compared with each other; people write two."""
+
+
 def contradiction(selector: Selector, always: Labels | None = None) -> tuple[Term, ...]:
     """The terms that no labels can satisfy together; empty when some labels do.
 
@@ -125,9 +129,10 @@ def contradiction(selector: Selector, always: Labels | None = None) -> tuple[Ter
 
 
 def _disjoint(terms: list[Term]) -> tuple[Term, ...]:
-    """Two terms that already exclude each other where there are such, else all."""
-    for i, one in enumerate(terms):
-        for other in terms[i + 1 :]:
+    """Two terms that already exclude each other where there are such among the first hundred, else all."""
+    first = terms[:_MOST_COMPARED]
+    for i, one in enumerate(first):
+        for other in first[i + 1 :]:
             if not one.values & other.values:
                 return one, other
     return tuple(terms)
@@ -182,18 +187,20 @@ class NearMiss(Struct, frozen=True):
         return f"{self.key}={self.value}"
 
 
-def near_miss(selector: Selector, labels: Labels) -> NearMiss | None:
+def near_miss(selector: Selector, labels: Labels, compare: Callable[[str, str], bool] | None = None) -> NearMiss | None:
     """How labels miss a selector by one term: a value within two edits, or the same value under another key.
 
     Values that differ as siblings do (``web-1`` and ``web-2``, ``team-a`` and ``team-b``, release names) are no slips.
+    ``compare`` stands in for `looks_misspelt`.
     """
+    compare = compare or looks_misspelt
     missed = selector.misses(labels)
     if len(missed) != 1 or missed[0].operator != "In":
         return None
     term = missed[0]
     have = labels.get(term.key)
     if have is not None:
-        if term.key not in _CHOSEN_PER_RELEASE and any(looks_misspelt(value, have) for value in sorted(term.values)):
+        if term.key not in _CHOSEN_PER_RELEASE and any(compare(value, have) for value in sorted(term.values)):
             return NearMiss(term, term.key, have)
         return None
     # A key that the selector names as well cannot be the one that was meant: with name=api and instance=api the value
@@ -204,7 +211,7 @@ def near_miss(selector: Selector, labels: Labels) -> NearMiss | None:
         if len(value) > 1 and value.lower() not in _SAYS_NOTHING:  # the value must carry the meaning
             return NearMiss(term, key, value)
     for key, value in free:
-        if looks_misspelt(term.key, key):
+        if compare(term.key, key):
             return NearMiss(term, key, value)
     return None
 
@@ -212,7 +219,7 @@ def near_miss(selector: Selector, labels: Labels) -> NearMiss | None:
 @lru_cache(maxsize=4096)
 def looks_misspelt(written: str, existing: str) -> bool:
     """Whether one text is likely a misspelling of the other: within edit distance 2, and not a sibling by numbering."""
-    if written == existing:
+    if written == existing or abs(len(written) - len(existing)) > 2:
         return False
     if written.lower() == existing.lower():
         return True
