@@ -164,8 +164,12 @@ class Context:
     def namespaces_matching(self, selector: Selector) -> list[Namespace]:
         """`Cluster.namespaces_matching`."""
         values = sum(len(term.values) for term in selector.terms)
-        self.spend(2 + 4 * values + 2 * len(self.cluster.keys(NAMESPACE)) * (1 + len(selector.terms)))
-        return self.cluster.namespaces_matching(selector)
+        # The index answers terms with values; others are tried on every namespace.
+        tried = 0 if any(term.operator == "In" for term in selector.terms) else len(self.cluster.keys(NAMESPACE))
+        self.spend(2 + 4 * values + 2 * tried * (1 + len(selector.terms)))
+        found = self.cluster.namespaces_matching(selector)
+        self.spend(2 * len(found))
+        return found
 
     # --- what there is
 
