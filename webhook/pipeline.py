@@ -71,6 +71,8 @@ _NEVER_SILENCED: Final = frozenset(
 """``cni-does-not-enforce`` is about the cluster: mending the policy mends nothing, and it is said on CREATE only."""
 _RULE: Final = re.compile(r"spec\.(?:ingress|egress)\[\d+\]")
 _PORT: Final = re.compile(r"spec\.(?:(?:ingress|egress)\[\d+\]\.)?ports\[\d+\]")
+_MOST_STEPS_OF_FILES: Final = 20 * MOST_STEPS
+"""Nobody else waits for the command line."""
 _STEPS_OF_A_FINDING: Final = 100
 """What it costs to settle who speaks, to configure, waive, sort and log a finding."""
 
@@ -296,7 +298,7 @@ class Judge:
         """
         statements: list[_Statement] = []
         unfinished: list[str] = []
-        left = MOST_STEPS
+        left = MOST_STEPS if ctx.view is View.ADMISSION else _MOST_STEPS_OF_FILES
         config = self.config.of(ctx.namespace)
         for check in self.checks:
             if check.files_only:
@@ -386,6 +388,8 @@ def _lowered(ruling: Ruling, said_before: frozenset[tuple[str, str]] | None) -> 
 
 def _silence(statements: list[_Statement]) -> None:
     """Puts what another finding explains into that finding's ``also``."""
+    if len(statements) < 2:
+        return
     _silence_along(_OWN_NAMESPACE, statements, lambda s: s.finding.path == "metadata.namespace", lambda _: "")
     _silence_along(_WHOLE_OBJECT, statements, lambda s: not s.rule, lambda s: s.rule)
     _silence_along(_ONE_RULE, statements, lambda _: False, lambda s: s.rule)

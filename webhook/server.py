@@ -21,7 +21,7 @@ from webhook.model.cluster import Cluster
 from webhook.model.review import JUDGED, Request, ReviewError, decode_review, encode_answer
 from webhook.pipeline import Crash, Judge, Judgement
 from webhook.state.watch import KindStatus
-from webhook.verdict import Action, Verdict
+from webhook.verdict import Action, Verdict, elide
 
 LARGEST_BODY: Final = 8 << 20
 """Bytes. An UPDATE carries the object twice: a 2.3 MB policy gave a review of 4.6 MB (facts/production.md 1.3)."""
@@ -32,6 +32,10 @@ PATIENCE_SECONDS: Final = 0.15
 _DEFAULT_TIMEOUT: Final = 10.0
 _MARGIN: Final = 0.2
 """Seconds before the API server's timeout at which an answer must be on its way."""
+_LONGEST_FIELD: Final = 1024
+"""Characters of a field of a log line; what the API server sends is shorter."""
+_MOST_LOGGED: Final = 100
+"""Findings of one object in its log line."""
 _SPEAKS: Final = {
     "/validate": frozenset({Action.DENY, Action.WARN}),
     "/enforce": frozenset({Action.DENY}),
@@ -166,18 +170,24 @@ class Service:
             decision,
             extra={
                 "fields": {
-                    "uid": request.uid,
+                    "uid": elide(request.uid, _LONGEST_FIELD),
                     "operation": request.operation,
-                    "kind": request.kind,
-                    "namespace": request.namespace,
-                    "name": request.name,
-                    "user": request.user,
+                    "kind": elide(request.kind, _LONGEST_FIELD),
+                    "namespace": elide(request.namespace, _LONGEST_FIELD),
+                    "name": elide(request.name, _LONGEST_FIELD),
+                    "user": elide(request.user, _LONGEST_FIELD),
                     "dryRun": request.dry_run,
                     "findings": [
-                        {"check": r.check, "level": str(r.level), "action": r.action.value, "path": r.finding.path}
-                        | ({"waived": r.waived} if r.waived else {})
-                        for r in verdict.rulings
+                        {
+                            "check": r.check,
+                            "level": str(r.level),
+                            "action": r.action.value,
+                            "path": elide(r.finding.path, _LONGEST_FIELD),
+                        }
+                        | ({"waived": elide(r.waived, _LONGEST_FIELD)} if r.waived else {})
+                        for r in verdict.rulings[:_MOST_LOGGED]
                     ],
+                    **({"findingsInAll": len(verdict.rulings)} if len(verdict.rulings) > _MOST_LOGGED else {}),
                     "unknown": judgement.unknown,
                     "synced": self.state.synced,
                     "milliseconds": round(seconds * 1000, 3),

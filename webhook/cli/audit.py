@@ -14,6 +14,7 @@ from webhook.cli.check import add_output_arguments, configuration, print_results
 from webhook.cli.state_options import add_state_arguments, load_state_live_by_default, report_problems
 from webhook.pipeline import Judge
 from webhook.report.results import Result, Results
+from webhook.verdict import clean
 
 EXAMPLE = """examples:
   netadmit audit
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     )
     print_results(results, args)
     for result in results.waived if args.output == "text" else ():
-        sys.stdout.write(f"waived[{result.ruling.check}] {result.ruling.object}: {result.ruling.waived}\n")
+        sys.stdout.write(f"waived[{result.ruling.check}] {result.ruling.object}: {clean(result.ruling.waived)}\n")
     if report_problems(state.problems):
         return UNUSABLE
     return DENIED if results.fails(Level[args.fail_on.upper()]) else OK

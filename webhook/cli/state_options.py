@@ -11,11 +11,14 @@ from webhook.cli import UsageError
 from webhook.cli.progress import Progress, counted
 from webhook.model.manifest import InputError
 from webhook.state.files import FileState
+from webhook.verdict import clean, elide
 
 if TYPE_CHECKING:
     from webhook.kube import Credentials
 
 _SYNC_SECONDS: Final = 60.0
+_LONGEST: Final = 2000
+"""Characters of a problem that are printed: a file's name is shorter."""
 
 
 def add_state_arguments(parser: argparse.ArgumentParser) -> None:
@@ -123,5 +126,5 @@ def standard_input() -> BinaryIO:
 def report_problems(problems: Sequence[InputError]) -> bool:
     """Prints what could not be read on standard error; says whether anything was lost by it (notices lose nothing)."""
     for problem in problems:
-        sys.stderr.write(f"netadmit: {problem}\n")
+        sys.stderr.write(f"netadmit: {clean(elide(str(problem), _LONGEST))}\n")
     return any(not problem.notice for problem in problems)

@@ -36,11 +36,16 @@ _PLAIN_CIDR: Final = re.compile(
     r"/(?:12[0-8]|1[01][0-9]|[1-9]?[0-9])"
 )
 """Certainly a CIDR; there are other ways to write one."""
+_LONGEST_ERROR: Final = 1000
+"""Characters: what it quotes may have megabytes."""
 _OPERATORS: Final = ("In", "NotIn", "Exists", "DoesNotExist")
 
 
 class ReviewError(ValueError):
     """A request body that is no AdmissionReview that can be judged; the message names the field."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message if len(message) <= _LONGEST_ERROR else f"{message[:_LONGEST_ERROR]}…")
 
 
 class _GroupVersionKind(APIStruct, frozen=True):

@@ -8,8 +8,12 @@ from typing import Final, TextIO
 from webhook.check import Level, count
 from webhook.model.manifest import Position
 from webhook.report.results import Result, Results, in_file_order
-from webhook.verdict import Action, clean
+from webhook.verdict import Action, clean, elide
 
+_LONGEST: Final = 1000
+"""Characters of a message: a selector may list thousands of values."""
+_SHOWN: Final = (60, 140)
+"""Characters of a long line of the file that are shown before and after the field: JSON may be all in one."""
 _COLOURS: Final = {Level.ERROR: "1;31", Level.WARNING: "1;33", Level.NOTE: "1;36"}
 
 
@@ -50,17 +54,21 @@ def _finding(result: Result, paint: Paint) -> Iterator[str]:
     denied = " (denied)" if ruling.action is Action.DENY and ruling.level < Level.ERROR else ""
     head = paint(colour, f"{ruling.level}[{ruling.check}]") + denied
     if result.manifest and (position := result.position):
-        where = f"{result.manifest.file}:{position.line}:{position.column}"
+        where = f"{clean(result.manifest.file)}:{position.line}:{position.column}"
         yield f"{paint('1', where)}: {head} {ruling.object}"
-        yield f"  {clean(ruling.finding.message)}"
+        yield f"  {_text(ruling.finding.message)}"
         yield from _caret(result.manifest.line_text(position.line), position, paint, colour)
     else:
-        yield f"{head} {paint('1', str(ruling.object))}: {ruling.finding.path}"
-        yield f"  {clean(ruling.finding.message)}"
+        yield f"{head} {paint('1', str(ruling.object))}: {_text(ruling.finding.path)}"
+        yield f"  {_text(ruling.finding.message)}"
     if ruling.finding.remedy:
-        yield paint("34", "   = ") + paint("1;32", "help") + f": {clean(ruling.finding.remedy)}"
+        yield paint("34", "   = ") + paint("1;32", "help") + f": {_text(ruling.finding.remedy)}"
     if ruling.also:
         yield paint("34", "   = ") + f"also: {', '.join(ruling.also)}"
+
+
+def _text(text: str) -> str:
+    return clean(elide(text, _LONGEST))
 
 
 def _caret(text: str, position: Position, paint: Paint, colour: str) -> Iterator[str]:
@@ -70,9 +78,13 @@ def _caret(text: str, position: Position, paint: Paint, colour: str) -> Iterator
     number = str(position.line)
     margin = " " * len(number)
     yield paint("34", f" {margin} |")
-    yield paint("34", f" {number} | ") + clean(text)
-    length = max(len(_word(text[position.column - 1 :])), 1)
-    yield paint("34", f" {margin} | ") + " " * (position.column - 1) + paint(colour, "^" * length)
+    before, after = text[: position.column - 1], text[position.column - 1 :]
+    length = max(len(_word(after[: _SHOWN[1]])), 1)
+    if len(text) > sum(_SHOWN):
+        before = before if len(before) <= _SHOWN[0] else f"…{before[-_SHOWN[0] :]}"
+        after = after if len(after) <= _SHOWN[1] else f"{after[: _SHOWN[1]]}…"
+    yield paint("34", f" {number} | ") + clean(before + after)
+    yield paint("34", f" {margin} | ") + " " * len(before) + paint(colour, "^" * length)
 
 
 def _word(text: str) -> str:
@@ -96,5 +108,5 @@ def _summary(results: Results, paint: Paint, *, notes: bool) -> str:
     found = ", ".join(parts) if parts else paint("1;32", "nothing to say")
     text = f"{judged}: {found}"
     for question in results.unknown:
-        text += "\n" + paint("2", f"not known: {question}")
+        text += "\n" + paint("2", f"not known: {_text(question)}")
     return text

@@ -408,7 +408,7 @@ def _yaml_places(raw: bytes) -> tuple[Place, list[Repeat]]:
             top = stack[-1] if stack else None
         if top is None:
             return place, list(repeats.values())
-        top.add(place, scalar, kind is AliasEvent, [frame.step() for frame in stack[:-1]], repeats)
+        top.add(place, scalar, kind is AliasEvent, stack, repeats)
 
 
 class _Open:
@@ -431,7 +431,7 @@ class _Open:
         place: Place,
         scalar: ScalarEvent | None,
         by_alias: bool,
-        above: list[str | int],
+        stack: "list[_Open]",
         repeats: dict[FieldPath, Repeat],
     ) -> None:
         fields = self.fields
@@ -445,7 +445,7 @@ class _Open:
                 return
             self.key = _key(scalar) if scalar is not None else ""
             if self.key in fields and self.key not in self.merged:
-                path = (*above, self.key)
+                path = (*(frame.step() for frame in stack[:-1]), self.key)
                 first = repeats[path].first if path in repeats else fields[self.key].start
                 repeats[path] = Repeat(path, first, place.start)
         elif self.at < 0:
@@ -561,7 +561,7 @@ def _json_places(source: str, start: int, end: int) -> tuple[Place, list[Repeat]
                 scalar = ScalarEvent(None, None, (False, True), json.loads(word, strict=False))
         if not stack:
             return place, list(repeats.values())
-        stack[-1].add(place, scalar, False, [frame.step() for frame in stack[:-1]], repeats)
+        stack[-1].add(place, scalar, False, stack, repeats)
     return Place(start), []
 
 

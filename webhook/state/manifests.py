@@ -4,6 +4,7 @@ Documents are split, decoded and refused as kubectl does it (k8s.io/apimachinery
 cannot be read does not stop the reading of what follows.
 """
 
+import bisect
 import functools
 import io
 import itertools
@@ -120,39 +121,37 @@ def _split(stream: BinaryIO) -> Iterator[_Piece]:
     A separator with nothing above it stays in its document, as there. What stands above the first separator counts as
     a document only if it is more than comments.
     """
-    lines: list[bytes] = []
-    size = 0
+    kept = bytearray()  # lines one by one would weigh forty times as much where they are short
     first_line = line_number = 1
     problem = ""
     separated, at_start = False, True
     for line in _lines(stream):
         if at_start and line.startswith(b"---"):
-            raw = b"".join(lines)
-            if problem or separated or not _COMMENTS.fullmatch(raw):
-                yield _Piece(first_line, raw, problem)
+            if problem or separated or not _COMMENTS.fullmatch(kept):
+                yield _Piece(first_line, bytes(kept), problem)
             rest = line[3:].strip()
             problem = ""
             if rest and not rest.startswith(b"#"):
                 problem = f"invalid Yaml document separator: {rest.decode(errors='replace')[:80]}"
-            kept = problem or not lines
-            lines, first_line = ([line], line_number) if kept else ([], line_number + 1)
-            size, separated = 0, True
-        elif size + len(line) > _largest:
+            keep = problem or not kept
+            kept, first_line = (bytearray(line), line_number) if keep else (bytearray(), line_number + 1)
+            separated = True
+        elif len(kept) + len(line) > _largest:
             problem = problem or f"larger than {_largest >> 20} MiB"
-            lines = lines[:1]
+            kept = kept[: kept.find(b"\n") + 1]
         elif not problem:
-            lines.append(line)
-            size += len(line)
+            kept += line
         at_start = line.endswith(b"\n")
         line_number += at_start
-    if lines or problem:
-        yield _Piece(first_line, b"".join(lines), problem)
+    if kept or problem:
+        yield _Piece(first_line, bytes(kept), problem)
 
 
 def _lines(stream: BinaryIO) -> Iterator[bytes]:
     first = stream.readline(_line_limit)
     if first.startswith((b"\xff\xfe", b"\xfe\xff")):
-        stream = io.BytesIO((first + stream.read()).decode("utf-16").encode())
+        raw = first + stream.read(_largest)
+        stream = io.BytesIO(raw.decode("utf-16").encode())
         first = stream.readline(_line_limit)
     first = first.removeprefix(b"\xef\xbb\xbf")
     if first:
@@ -304,12 +303,20 @@ class _Document:
             line_text=self._chunk.text.line,
         )
 
+    @functools.cached_property
+    def _repeats(self) -> list[Repeat]:
+        """By path, so that those of one item of a long list stand together."""
+        return sorted(self._places[1])
+
     def _repeats_below(self, path: FieldPath) -> Iterator[DuplicateKey]:
         if self._decoded.repeats:
             position = self._chunk.text.position
-            for repeat in self._places[1]:
-                if repeat.path[: len(path)] == path:
-                    yield DuplicateKey(repeat.path[len(path) :], position(repeat.first), position(repeat.last))
+            start = bisect.bisect_left(self._repeats, path, key=lambda repeat: repeat.path)
+            below = itertools.takewhile(
+                lambda repeat: repeat.path[: len(path)] == path, itertools.islice(self._repeats, start, None)
+            )
+            for repeat in sorted(below, key=lambda repeat: repeat.last):
+                yield DuplicateKey(repeat.path[len(path) :], position(repeat.first), position(repeat.last))
 
     def _repeats_of_list(self, path: FieldPath) -> Iterator[InputError]:
         """A list's own keys belong to none of its items, and a second `items` drops objects."""
