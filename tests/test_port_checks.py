@@ -386,6 +386,31 @@ def test_of_another_namespace_only_counts_are_told() -> None:
     assert any("sec/vault" in line for line in told)
 
 
+def by_helm(made: dict[str, Any]) -> dict[str, Any]:
+    return {**made, "metadata": {**made["metadata"], "labels": {"app.kubernetes.io/managed-by": "Helm"}}}
+
+
+def test_helm_sends_a_policy_before_the_port_that_it_is_for() -> None:
+    case = Case([pod("api-1", number(8080, name="http")), pod("web-1")])
+
+    def levels(new: dict[str, Any], old: dict[str, Any] | None = None) -> list[Level | None]:
+        return [f.level for f in case.says("named-port-unresolved", new, old)]
+
+    before = by_helm(ingress({"port": "http"}))
+    for name in ("metrics", "https", "htpp"):
+        assert levels(by_helm(ingress({"port": name})), before) == [Level.NOTE]
+        assert levels(ingress({"port": name}), ingress({"port": "http"})) == [Level.WARNING], "not Helm's"
+        again = by_helm(ingress({"port": name}, {"port": 1}))
+        assert levels(again, by_helm(ingress({"port": name}))) == [Level.WARNING], "it had its time"
+        assert levels(again, by_helm(ingress({"port": name}, app="web"))) == [Level.NOTE], "of other pods"
+    assert levels(by_helm(ingress({"port": "metrics"}))) == [Level.NOTE]
+    assert levels(by_helm(ingress({"port": "htpp"}))) == [Level.WARNING], "misspelt in what is new"
+    to_api = [{"podSelector": {"matchLabels": {"app": "api"}}}]
+    out = by_helm(egress({"port": "grpc"}, to=to_api))
+    assert levels(out, by_helm(egress({"port": "grpc"}, to=to_api))) == [Level.WARNING]
+    assert levels(out, by_helm(egress({"port": "http"}, to=to_api))) == [Level.NOTE]
+
+
 # --- opens-on-removal
 
 
@@ -446,6 +471,18 @@ def test_workloads_that_just_went_take_their_pods_with_them() -> None:
     assert deletes(owned("api-9-x", "Job", "api-9"), job, cron) == []
     assert deletes(owned("api-9-x", "Job", "api-9"), job) == []
     assert deletes(owned("api-9-x", "Rollout", "api-9"), there), "of a kind that is not kept nothing is known"
+
+
+def test_what_an_operator_made_goes_after_the_policies_that_helm_made() -> None:
+    made = deployment("api")
+    made["kind"] = "StatefulSet"
+    made["metadata"]["ownerReferences"] = [{"kind": "Prometheus", "name": "api", "controller": True}]
+    of_it = owned("api-0", "StatefulSet", "api")
+    assert deletes(of_it, made, old=by_helm(policy())) == []
+    assert deletes(of_it, made), "deleted by hand"
+    assert deletes(pod("api-1"), old=by_helm(policy())), "nobody's"
+    moved = Case([of_it, made]).says("opens-on-removal", by_helm(policy("db")), by_helm(policy()))
+    assert moved, "an update is no uninstall"
 
 
 def test_where_policies_are_not_all_known_it_is_a_note() -> None:

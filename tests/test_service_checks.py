@@ -198,6 +198,33 @@ spec: {selector: {app: shop}, ports: [{port: 9090, targetPort: %s}]}
     assert levels(say(UNRESOLVED, slip, web)) == [Level.WARNING]
 
 
+@pytest.mark.parametrize(
+    ("labels", "before", "now", "level"),
+    [
+        ("{app.kubernetes.io/managed-by: Helm}", "http", "web", Level.NOTE),
+        ("{app.kubernetes.io/managed-by: Helm}", "http", "https", Level.NOTE),
+        ("{app.kubernetes.io/managed-by: Helm}", "http", "htpp", Level.NOTE),
+        ("{app.kubernetes.io/managed-by: Helm}", "web", "web", Level.WARNING),
+        ("{app.kubernetes.io/managed-by: Helm}", "", "https", Level.NOTE),
+        ("{app: web}", "http", "web", Level.WARNING),
+    ],
+)
+def test_a_port_that_changes_in_a_release_of_helm(labels: str, before: str, now: str, level: Level) -> None:
+    def written(target: str) -> str:
+        return f"""
+apiVersion: v1
+kind: Service
+metadata: {{name: web, namespace: shop, labels: {labels}}}
+spec: {{selector: {{app: shop}}, ports: [{{port: 80, targetPort: {target}}}]}}
+"""
+
+    new, old = judged(written(now)), judged(written(before)) if before else None
+    assert isinstance(new, Service)
+    assert isinstance(old, Service | None)
+    web = workload("web", DEPLOYMENT, HTTP)
+    assert levels(say(UNRESOLVED, new, web, old=old)) == [level]
+
+
 def test_the_same_name_twice_under_two_protocols() -> None:
     both = workload("dns", DEPLOYMENT, ContainerPort(53, "dns", "UDP"), ContainerPort(53, "dns", "TCP"))
     assert (

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 
 from msgspec import Struct
 
-from webhook.check import Context, count
+from webhook.check import Context, View, count
 from webhook.model.cluster import PodClass
 from webhook.model.objects import NAME_LABEL, ObjectMeta
 from webhook.model.selectors import NearMiss, Selector, looks_misspelt, near_miss
@@ -54,11 +54,14 @@ def of_misspelling(ctx: Context, selector: Selector, namespaces: Collection[str]
 def of_another_namespace(ctx: Context, selector: Selector, namespaces: Collection[str]) -> Evidence | None:
     """Rule (b): the very selector matches pods of another namespace.
 
-    Not for what Helm rendered: its namespace is the release's, and the same chart in a second namespace is no slip.
+    Not for what Helm rendered: its namespace is the release's, and the same chart in a second namespace is no slip. Nor
+    for what a controller made: it follows its owner's namespace, and nobody forgot a ``-n``.
     Nor where that namespace has its own object of this kind and name: then the same manifests were applied to both
     (staging and production), and here their pods are yet to come.
     """
-    if selector.empty or ctx.judged is None or rendered_by_helm(ctx.judged.metadata):
+    if selector.empty or ctx.judged is None:
+        return None
+    if rendered_by_helm(ctx.judged.metadata) or ctx.judged.metadata.owner_references:
         return None
     kind, name = ctx.judged.kind, ctx.judged.metadata.name
     found = [c for c in ctx.select(selector) if c.namespace not in namespaces and c.pods]
@@ -67,6 +70,21 @@ def of_another_namespace(ctx: Context, selector: Selector, namespaces: Collectio
     where = ctx.name_namespaces({c.namespace for c in found})
     pods = count(sum(len(c.pods) for c in found), "pod")
     return Evidence("", f"but {pods} in {where}", "")
+
+
+def comes_before_its_pods(ctx: Context, *, said_before: bool) -> bool:
+    """Whether pods that lack a port may only be yet to get it: Helm sends policies, then Services, then workloads.
+
+    So it is when a release brings a port, or renames one: for a moment the policy and the Service are ahead of the
+    templates. What the object said before this request has had its time; where the port never comes, `audit` tells.
+    """
+    helm = ctx.judged is not None and rendered_by_helm(ctx.judged.metadata)
+    return helm and ctx.view is View.ADMISSION and not said_before
+
+
+def is_slip(name: str, near: str | None) -> bool:
+    """Whether a port's name looks like one that is there, misspelt: ``https`` beside ``http`` is another port."""
+    return near is not None and name != f"{near}s"
 
 
 def rendered_by_helm(metadata: ObjectMeta) -> bool:

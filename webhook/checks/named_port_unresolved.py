@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from webhook.check import Check, Context, Example, Finding, Level, View, enumerate_some
 from webhook.concerned import PortEntry, port_entries
+from webhook.evidence import comes_before_its_pods, is_slip
 from webhook.model.objects import POD, WORKLOADS, NetworkPolicy
 from webhook.model.selectors import nearest
 
@@ -24,7 +25,10 @@ def _judge(ctx: Context, entry: PortEntry, name: str) -> Iterator[Finding]:
         message = f"{entry.some(without)} {lacking}: there {entry.effect}"
         yield Finding(at, message, level=Level.NOTE, value=entry.value)
         return
-    level = Level.WARNING if _stands(ctx, entry, name) else Level.NOTE
+    early = comes_before_its_pods(ctx, said_before=_said_before(ctx, entry)) and not (
+        ctx.old is None and is_slip(name, nearest(name, _names(entry)))
+    )
+    level = Level.WARNING if _stands(ctx, entry, name) and not early else Level.NOTE
     if entry.concerned.protocols(name):  # under another protocol: FindPort wants both to be the same
         other = " and ".join(sorted(entry.concerned.protocols(name)))
         seen = f"{entry.who} {name} as {other}, not {entry.protocol}: {entry.effect}"
@@ -34,6 +38,21 @@ def _judge(ctx: Context, entry: PortEntry, name: str) -> Iterator[Finding]:
     else:
         seen, remedy = f"{entry.who} {lacking}: {entry.effect}", _instead(entry, name)
     yield Finding(at, seen, remedy, level, entry.value)
+
+
+def _said_before(ctx: Context, entry: PortEntry) -> bool:
+    """Whether the policy had this entry before, for the same pods."""
+    old = ctx.old
+    if not isinstance(old, NetworkPolicy):
+        return False
+    rules = old.spec.ingress if entry.direction == "Ingress" else old.spec.egress
+    if entry.direction == "Ingress" and old.spec.pod_selector != ctx.policy.spec.pod_selector:
+        return False
+    ctx.spend(sum(2 + len(rule.ports) + len(rule.peers) for rule in rules))
+    return any(
+        entry.written in rule.ports and (entry.direction == "Ingress" or rule.peers == entry.rule.peers)
+        for rule in rules
+    )
 
 
 def _stands(ctx: Context, entry: PortEntry, name: str) -> bool:
@@ -105,7 +124,8 @@ CHECK = Check(
     rationale="A port by name means, for each destination pod, its container port of that name and protocol; for "
     "ingress the destinations are the policy's pods, for egress the peers'. A pod without such a port is matched by "
     "nothing and stays isolated, without a word from the API server (k8s.io/endpointslice utils.go FindPort; a "
-    "sidecar's ports count). A Service's port name is another thing.",
+    "sidecar's ports count). A Service's port name is another thing. While Helm upgrades a release, a port that is new in "
+    "the policy is a note: the workloads come last.",
     remedy="Write the name as it stands under the containers' ports, with the same protocol, or the number.",
     run=run,
     judges=(NetworkPolicy.kind,),

@@ -6,6 +6,7 @@ from typing import Final
 from webhook.check import DELETE, UPDATE, Check, Context, Example, Finding, Level, count, enumerate_some
 from webhook.concerned import neighbours, selected_classes
 from webhook.enforcement import State
+from webhook.evidence import rendered_by_helm
 from webhook.model.cluster import PodClass
 from webhook.model.objects import (
     CRON_JOB,
@@ -93,7 +94,8 @@ def _freed(ctx: Context, before: NetworkPolicy, after: NetworkPolicy | None, dir
 def _ends(ctx: Context, pod: Pod) -> bool:
     """Whether the pod's workload is gone, so that the pod is about to be collected.
 
-    helm uninstall deletes workloads, then policies, and waits for nothing: the pods still run then.
+    helm uninstall deletes workloads, then policies, and waits for nothing: the pods still run then. Custom resources it
+    deletes last of all (pkg/release/v1/util/kind_sorter.go lessByKind), so what an operator made of one is all there.
     """
     _, kind, name = pod.workload.split("/", 2)
     while kind in _CONTROLLERS:
@@ -106,7 +108,7 @@ def _ends(ctx: Context, pod: Pod) -> bool:
         if controller.owner is None:
             return False
         kind, name = controller.owner
-    return False
+    return kind not in {"Pod", "Node"} and ctx.operation is DELETE and rendered_by_helm(ctx.policy.metadata)
 
 
 def _together(freed: dict[Direction, list[Pod]]) -> Iterator[tuple[Sequence[Direction], list[Pod]]]:

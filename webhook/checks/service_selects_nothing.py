@@ -143,5 +143,19 @@ spec: {selector: {app: batch}, ports: [{port: 80}]}
 """,
             partial=True,
         ),
+        Example(
+            title="what an operator made, whose pods are yet to come",
+            cluster=_PODS,
+            object="""
+apiVersion: v1
+kind: Service
+metadata:
+  name: batch-operated
+  namespace: shop
+  ownerReferences: [{apiVersion: example.com/v1, kind: Batch, name: batch, uid: "1", controller: true}]
+spec: {selector: {app: batch}, ports: [{port: 80}]}
+""",
+            partial=True,
+        ),
     ),
 )

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from webhook.backends import Backend, backends, find_port, headless
 from webhook.check import Check, Context, Example, Finding, Level, View, count, enumerate_some
-from webhook.evidence import rendered_by_helm
+from webhook.evidence import comes_before_its_pods, is_slip
 from webhook.model.objects import POD, WORKLOADS, Protocol, Service, ServicePort
 from webhook.model.selectors import nearest
 
@@ -36,8 +36,7 @@ def _judge(ctx: Context, path: str, port: ServicePort, name: str) -> Iterator[Fi
         seen, remedy, certain = _instead(lacking, port, name)
         what = f"{enumerate_some(map(str, lacking), 2)} {'has' if len(lacking) == 1 else 'have'}"
         outcome = "no endpoints" if len(lacking) == len(behind) else "no traffic to it"
-        # While a chart is upgraded, a new Service comes before the container port that it is for.
-        early = not ctx.sees_whole and not certain and rendered_by_helm(ctx.service.metadata)
+        early = comes_before_its_pods(ctx, said_before=_said_before(ctx, port)) and not (certain and ctx.old is None)
         # A headless Service leads to the pods all the same; only SRV records and what reads the port go without.
         level = Level.NOTE if early or headless(ctx.service.spec) else Level.WARNING
         yield Finding(path, f"{what} no {protocol} port named {name}{seen}: {outcome}", remedy, level, value)
@@ -48,6 +47,14 @@ def _judge(ctx: Context, path: str, port: ServicePort, name: str) -> Iterator[Fi
         what = f"{without} of {count(len(pods), 'pod')} of {who}" if without else f"the template of {who}"
         message = f"{what} {'has' if without < 2 else 'have'} no {protocol} port named {name}: no traffic there"
         yield Finding(path, message, "fine while a rollout is under way", Level.NOTE, value)
+
+
+def _said_before(ctx: Context, port: ServicePort) -> bool:
+    """Whether the Service had this port before, of the same pods."""
+    if not isinstance(ctx.old, Service) or ctx.old.spec.selector != ctx.service.spec.selector:
+        return False
+    ctx.spend(len(ctx.old.spec.ports))
+    return any((p.target_port, p.protocol) == (port.target_port, port.protocol) for p in ctx.old.spec.ports)
 
 
 def _serves_another(backend: Backend, ports: Sequence[ServicePort], judged: ServicePort) -> bool:
@@ -69,7 +76,7 @@ def _instead(lacking: Sequence[Backend], port: ServicePort, name: str) -> tuple[
         return f" (it is {', '.join(other)} there)", f"write protocol: {other[0]}", True
     fitting = sorted((named, number) for number, named, protocol in declared if protocol == port.protocol)
     if close := nearest(name, (named for named, _ in fitting if named)):
-        return "", f"write targetPort: {close}", True
+        return "", f"write targetPort: {close}", is_slip(name, close)
     if not fitting:
         return "", f"give the container's port the name {name}, or write its number", False
     same = [(named, number) for named, number in fitting if number == port.port]
@@ -122,7 +129,8 @@ CHECK = Check(
     rationale="A targetPort that is a name is looked up in each pod: the first container port of that name and that "
     "protocol, of containers, then of sidecars (k8s.io/endpointslice utils.go FindPort). A pod without one is silently "
     "left out, so that the port has no endpoint there and connections are refused. A number is used as it is, whatever "
-    "the containers declare.",
+    "the containers declare. While Helm upgrades a release, a port that is new in the Service is a note: the workloads "
+    "come last.",
     remedy="Write the name that the container gives its port, under the same protocol, or its number.",
     run=run,
     judges=(Service.kind,),
