@@ -151,6 +151,8 @@ def _lines(stream: BinaryIO) -> Iterator[bytes]:
     first = stream.readline(_line_limit)
     if first.startswith((b"\xff\xfe", b"\xfe\xff")):
         raw = first + stream.read(_largest)
+        if len(raw) > _largest:
+            raise ValueError(f"UTF-16, and larger than {_largest >> 20} MiB")
         stream = io.BytesIO(raw.decode("utf-16").encode())
         first = stream.readline(_line_limit)
     first = first.removeprefix(b"\xef\xbb\xbf")
