@@ -119,6 +119,8 @@ class Release:
         self.process: _Process | None = None
         self._starts = 0
         self.address = ""
+        self.others: set[str] = set()
+        """What has no namespace and was there before, of the webhook that other tests share."""
 
     def helm(self, *arguments: str, check: bool = True) -> str:
         done = run_helm(
@@ -222,18 +224,25 @@ class Release:
         return "denied the request" in done.stderr
 
 
-def _left_behind(plane: ControlPlane, namespace: str) -> list[str]:
+def _kinds(plane: ControlPlane, *, namespaced: str) -> str:
+    listed = plane.kubectl("api-resources", "--verbs=list", f"--namespaced={namespaced}", "-o", "name").stdout.split()
+    return ",".join(k for k in listed if not k.startswith(("events", "componentstatuses")))
+
+
+def _cluster_scoped(plane: ControlPlane) -> set[str]:
+    """What has no namespace and netadmit in its name."""
+    found = plane.kubectl("get", _kinds(plane, namespaced="false"), "-o", "name").stdout.split()
+    return {name for name in found if "netadmit" in name and not name.startswith("namespace/")}
+
+
+def _left_behind(release: Release) -> list[str]:
     """What there is of the release: by its label anywhere, by its name among what has no namespace, and in its own."""
-    kinds = {}
-    for scope in ("true", "false"):
-        listed = plane.kubectl("api-resources", "--verbs=list", f"--namespaced={scope}", "-o", "name").stdout.split()
-        kinds[scope] = ",".join(k for k in listed if not k.startswith(("events", "componentstatuses")))
-    found = plane.kubectl("get", kinds["false"], "-o", "name").stdout.split()
-    left = [name for name in found if "netadmit" in name and not name.startswith("namespace/")]
+    plane, kinds = release.plane, _kinds(release.plane, namespaced="true")
+    left = _cluster_scoped(plane) - release.others
     label = f"-lapp.kubernetes.io/instance={RELEASE}"
-    left += plane.kubectl("get", kinds["true"], "-A", "-o", "name", label).stdout.split()
-    left += plane.kubectl("get", kinds["true"], "-n", namespace, "-o", "name").stdout.split()
-    return sorted(set(left))
+    left |= set(plane.kubectl("get", kinds, "-A", "-o", "name", label).stdout.split())
+    left |= set(plane.kubectl("get", kinds, "-n", release.namespace, "-o", "name").stdout.split())
+    return sorted(left)
 
 
 @pytest.fixture(scope="module")
@@ -247,6 +256,7 @@ def release(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactor
             pytest.fail(f"no helm: {error}", pytrace=False)
         pytest.skip(f"no helm: {error}")
     installed = Release(control_plane, tmp_path_factory.mktemp("helm"))
+    installed.others = _cluster_scoped(control_plane)
     proxy = None
     try:
         said = installed.helm("install", RELEASE, str(CHART), "--create-namespace", *_port())
@@ -450,12 +460,12 @@ def test_an_emptied_secret_is_filled_anew(release: Release, shop: str) -> None:
 
 def test_uninstalling_leaves_nothing_behind(release: Release, namespace: str) -> None:
     """The last one: the release is gone then."""
-    assert _left_behind(release.plane, release.namespace), "or the search would find nothing"
+    assert _left_behind(release), "or the search would find nothing"
     release.stop()
     said = release.helm("uninstall", RELEASE)
     assert "uninstalled" in said
     assert "kept due to" not in said
-    left = _left_behind(release.plane, release.namespace)
+    left = _left_behind(release)
     # The API server's own, in every namespace.
     assert [name for name in left if name not in ("configmap/kube-root-ca.crt", "serviceaccount/default")] == []
     release.plane.kubectl("apply", "-f-", stdin=DEAD_RULES % namespace)
