@@ -189,7 +189,8 @@ class InstalledWebhook:
     def metric(self, name: str, **labels: str) -> float:
         """One sample; 0 when it is not there yet."""
         written = ",".join(f'{key}="{labels[key]}"' for key in labels)
-        found = re.search(rf"^{re.escape(f'{name}{{{written}}}')} (\S+)$", self.metrics(), re.MULTILINE)
+        sample = f"{name}{{{written}}}" if labels else name
+        found = re.search(rf"^{re.escape(sample)} (\S+)$", self.metrics(), re.MULTILINE)
         return float(found[1]) if found else 0.0
 
     def catch_up(self, kinds: Iterable[str] = tuple(_COLLECTIONS)) -> None:

@@ -1,0 +1,260 @@
+"""200 applies while certificates are replaced and connections are cut: not one of them fails, or is judged wrongly.
+
+netadmit reaches the API server through a relay, whose connections are cut; the webhook fails closed, so that every
+admission that is lost is seen.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import ssl
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import yaml
+from cryptography import x509
+
+from certs.issue import issue_ca, issue_leaf
+from certs.store import CERTIFICATE, KEY, place, write
+from webhook.model.objects import KINDS, NAMESPACE, NETWORK_POLICY, POD
+
+from .control_plane import ControlPlane
+from .installed_webhook import _CONFIGURATIONS, PORT, InstalledWebhook, eventually
+from .objects import seen
+from .test_helm import Proxy
+
+APPLIES = 200
+THREADS = 4
+APPLY = {"Content-Type": "application/apply-patch+yaml"}
+CLUSTER = """
+apiVersion: v1
+kind: Pod
+metadata: {name: web-1, namespace: NAMESPACE, labels: {app: web}}
+spec: {containers: [{name: web, ports: [{name: http, containerPort: 8080}]}]}
+"""
+
+
+class Relay(Proxy):
+    """Passes connections on to the API server, until they are cut."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__("127.0.0.1", 0, port)
+
+    @property
+    def port(self) -> int:
+        return int(self._server.sockets[0].getsockname()[1])
+
+    @property
+    def open(self) -> int:
+        return len(self._open)
+
+    def cut(self) -> int:
+        """Ends every connection at once; returns how many there were."""
+
+        async def end() -> int:
+            every = list(self._open)
+            for task in every:
+                task.cancel()
+            return len(every)
+
+        return int(self._run(end()))
+
+
+class Enduring(InstalledWebhook):
+    """netadmit with a certificate of a CA that the test keeps, and a relay before its API server."""
+
+    def __init__(self, plane: ControlPlane, folder: Path) -> None:
+        super().__init__(plane, folder)
+        self.relay = Relay(plane.port)
+        self.certificates = folder / "tls"
+        self._ca = issue_ca(datetime.now(UTC))
+        self.issued = [self.renew()]
+
+    def _let_read(self) -> None:
+        super()._let_read()
+        config = json.loads(self.kubeconfig.read_text())
+        config["clusters"][0]["cluster"] |= {
+            "server": f"https://127.0.0.1:{self.relay.port}",
+            "tls-server-name": "localhost",
+        }
+        self.kubeconfig.write_text(json.dumps(config))
+
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
+        self.relay.close()
+
+    def renew(self) -> int:
+        """Puts another certificate into its folder; returns its number."""
+        leaf = issue_leaf(self._ca, self._names(), datetime.now(UTC))
+        write(self.certificates, leaf, self._ca.certificate)
+        return leaf.x509.serial_number
+
+    def mismatch(self) -> None:
+        """Puts a certificate and the key of another one there."""
+        one, other = (issue_leaf(self._ca, self._names(), datetime.now(UTC)) for _ in range(2))
+        place(self.certificates, {KEY: other.key, CERTIFICATE: one.certificate})
+
+    def _names(self) -> list[str]:
+        return [f"netadmit.{self.namespace}.svc", self.address]
+
+    def served(self) -> int:
+        """The number of the certificate that a new connection is shown, whom the CA has to have signed."""
+        context = ssl.create_default_context(cadata=self._ca.certificate.decode())
+        with (
+            socket.create_connection((self.address, PORT), timeout=10) as plain,
+            context.wrap_socket(plain, server_hostname=self.address) as secured,
+        ):
+            shown = secured.getpeercert(binary_form=True)
+        assert shown is not None
+        return x509.load_der_x509_certificate(shown).serial_number
+
+    def reconnect(self) -> None:
+        """Makes the API server forget its connections to the webhook: it keeps them for each bundle of CAs."""
+        url = f"{_CONFIGURATIONS}/{self.namespace}"
+        webhook = self.plane.request("GET", url).body["webhooks"][0]
+        bundle = base64.b64decode(webhook["clientConfig"]["caBundle"]) + issue_ca(datetime.now(UTC)).certificate
+        webhook["clientConfig"]["caBundle"] = base64.b64encode(bundle).decode()
+        self.plane.request("PATCH", url, {"webhooks": [webhook]})
+
+    def connected(self) -> bool:
+        """Whether it follows everything: each kind has a connection of its own at least."""
+        return self.relay.open >= len(KINDS) and all(
+            self.metric("netadmit_state_synced", kind=kind) and self.metric("netadmit_state_complete", kind=kind)
+            for kind in KINDS
+        )
+
+    def has_refused(self) -> bool:
+        """Whether it has found certificate files that cannot be used."""
+        return self.metric("netadmit_certificate_reload_failures_total") > 0
+
+    def restarts(self) -> float:
+        return sum(self.metric("netadmit_watch_restarts_total", kind=kind) for kind in KINDS)
+
+
+class Appliers:
+    """Threads that apply policies without a pause, right ones and wrong ones in turn."""
+
+    def __init__(self, plane: ControlPlane, namespace: str) -> None:
+        self._plane = plane
+        self._namespace = namespace
+        self._lock = threading.Lock()
+        self._ending = threading.Event()
+        self.done = 0
+        self.problems: list[str] = []
+        self._threads = [threading.Thread(target=self._work, args=(number,)) for number in range(THREADS)]
+        for thread in self._threads:
+            thread.start()
+
+    def _work(self, number: int) -> None:
+        turn = 0
+        while not self._ending.is_set():
+            turn += 1
+            try:
+                problem = self._apply(f"p-{number}-{turn % 7}", dry_run=turn % 3 == 0, wrong=turn % 2 == 0)
+            except Exception as error:  # noqa: BLE001 - a connection that breaks is a failure like others
+                problem = repr(error)
+            with self._lock:
+                self.done += 1
+                if problem:
+                    self.problems.append(problem)
+
+    def _apply(self, name: str, *, dry_run: bool, wrong: bool) -> str:
+        """One apply: created or changed, for real or not; returns what is not as it should be."""
+        made = policy(name, self._namespace, "wep" if wrong else "web")
+        url = f"{policies(self._namespace)}/{name}?fieldManager=test&force=true{'&dryRun=All' if dry_run else ''}"
+        answer = self._plane.request("PATCH", url, made, headers=APPLY, check=False)
+        if answer.status not in (200, 201):
+            return f"{answer.status}: {answer.body}"
+        said = [warning.rpartition(" ")[2] for warning in answer.warnings]
+        # Whether a change also opens a pod depends on the other thread's policies.
+        return "" if ("[selector-matches-nothing]" in said) == wrong and set(said) <= KNOWN else f"{wrong}: {said}"
+
+    def go_on(self, number: int = 20) -> None:
+        """Waits for some more of them."""
+        goal = self.done + number
+        eventually(lambda: self.done >= goal, f"{number} more applies", 120)
+
+    def end(self) -> None:
+        self._ending.set()
+        for thread in self._threads:
+            thread.join()
+
+
+KNOWN = {"[selector-matches-nothing]", "[opens-on-removal]"}
+
+
+def policies(namespace: str) -> str:
+    return f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies"
+
+
+def policy(name: str, namespace: str, app: str) -> dict[str, object]:
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"podSelector": {"matchLabels": {"app": app}}, "policyTypes": ["Ingress"]},
+    }
+
+
+@pytest.fixture
+def enduring(control_plane: ControlPlane, tmp_path: Path) -> Iterator[Enduring]:
+    if sys.platform != "linux":
+        pytest.skip("only Linux lets processes listen in all of 127.0.0.0/8")
+    with Enduring(control_plane, tmp_path) as installed:
+        installed.switch_on()
+        yield installed
+        installed.switch_off()
+
+
+def test_no_admission_fails_while_certificates_change_and_watches_are_cut(enduring: Enduring, namespace: str) -> None:
+    plane, relay = enduring.plane, enduring.relay
+    eventually(enduring.connected, "it follows everything", 30)
+    assert enduring.served() == enduring.issued[0]
+    with seen(enduring, CLUSTER.replace("NAMESPACE", namespace)):
+        applying = Appliers(plane, namespace)
+        try:
+            for number in range(3):
+                before = enduring.restarts()
+                assert relay.cut() >= len(KINDS)
+                if number < 2:
+                    enduring.issued.append(enduring.renew())
+                    eventually(lambda: enduring.served() == enduring.issued[-1], "the new certificate is served", 30)
+                    enduring.reconnect()
+                else:
+                    enduring.mismatch()
+                    eventually(enduring.has_refused, "the pair that does not match is found out", 30)
+                    enduring.reconnect()
+                    assert enduring.served() == enduring.issued[-1]
+                applying.go_on()
+                eventually(lambda before=before: enduring.restarts() > before, "the cut was noticed", 30)
+                eventually(enduring.connected, "it follows everything again", 60)
+            applying.go_on(max(20, APPLIES - applying.done))
+        finally:
+            applying.end()
+        assert applying.problems == []
+        assert applying.done >= APPLIES
+        assert len(set(enduring.issued)) == 3
+        assert relay.open >= len(KINDS)
+
+        # What happened meanwhile, and what happens now, is known.
+        enduring.catch_up([NETWORK_POLICY, POD])
+        late = plane.create_namespace()
+        try:
+            plane.run_pod(late, "api-1", "10.250.0.1", labels={"app": "api"})
+            enduring.catch_up([NAMESPACE, POD])
+            said = [
+                plane.request("POST", f"{policies(late)}?dryRun=All", policy("api", late, app)).warnings
+                for app in ("api", "apii")
+            ]
+            assert said[0] == ()
+            assert "write app: api [selector-matches-nothing]" in said[1][0]
+        finally:
+            plane.delete_namespace(late)
+    crashed = [entry for entry in enduring.log() if "trace" in entry]
+    assert crashed == [], yaml.safe_dump(crashed)
