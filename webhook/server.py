@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from webhook.metrics import CONTENT_TYPE, Metrics
 from webhook.model.cluster import Cluster
@@ -47,6 +48,20 @@ _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
 _log = logging.getLogger("netadmit")
 _decisions = logging.getLogger("netadmit.decision")
+_http_log = logging.getLogger("netadmit.http")
+
+
+def _without_traces_of_rubbish(record: logging.LogRecord) -> bool:
+    """Whoever sends something else than HTTP is worth one line; aiohttp says it as an error, with a trace."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, HttpProcessingError):
+        record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
+        record.msg, record.args = "a connection was refused: %s", (type(error).__name__,)
+        record.exc_info = None
+    return True
+
+
+_http_log.addFilter(_without_traces_of_rubbish)
 
 
 class State(Protocol):
@@ -290,6 +305,7 @@ class Listeners:
         runner = web.AppRunner(
             app,
             access_log=None,
+            logger=_http_log,
             handler_cancellation=True,
             keepalive_timeout=KEEP_ALIVE_SECONDS,
             shutdown_timeout=10.0,

@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = args.run(args)
         sys.stdout.flush()
     except UsageError as error:
-        sys.stderr.write(f"netadmit: {error}\n")
+        _complain(error)
         return UNUSABLE
     except KeyboardInterrupt:
         return _INTERRUPTED
@@ -58,9 +58,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return OK
     except OSError as error:  # the disk is full, most likely: whatever else may go wrong is told by the commands
         _drop_output()
-        sys.stderr.write(f"netadmit: {error}\n")
+        _complain(error)
         return UNUSABLE
     return code
+
+
+def _complain(error: Exception) -> None:
+    """Says what is wrong; names of files, too, may hold what drives a terminal."""
+    from webhook.verdict import clean  # noqa: PLC0415 - costs more than `netadmit --version` may
+
+    sys.stderr.write("netadmit: " + "\n".join(map(clean, str(error).split("\n"))) + "\n")
 
 
 def _prepare_streams() -> None:
