@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webhook.model.cluster import Cluster, Completeness
-from webhook.model.objects import KINDS, NAMESPACE, POD, ConfigMap, Namespace, NetworkPolicy, Pod, Service
+from webhook.model.objects import KINDS, LAST_APPLIED, NAMESPACE, POD, ConfigMap, Namespace, NetworkPolicy, Pod, Service
 from webhook.model.parse import convert
 from webhook.state.files import FileState
 from webhook.state.snapshot import write_snapshot
@@ -92,6 +92,38 @@ def test_everything_a_policy_and_a_service_can_say() -> None:
     assert kept.spec == one.spec
     assert kept.metadata.annotations == {"netadmit.io/ignore.peer-matches-nothing": "later"}
     assert back.get(Service.kind, ("shop", "s")) == records[1]
+
+
+def test_annotations_that_checks_read_and_no_others() -> None:
+    """A Service of a mesh, what Helm rendered, and the text of a policy that the API server did not take whole."""
+    read = {"meta.helm.sh/release-name": "shop", "service.cilium.io/global": "true"}
+    applied = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "p", "namespace": "shop", "annotations": {"note": "s3cret"}},
+        "spec": {"podSelector": {"app": "api"}},
+    }
+    taken = applied | {"spec": {"podSelector": {"matchLabels": {"app": "api"}}}}
+    odd = ["", "{", "[]", "[" * 100_000, json.dumps(taken), json.dumps(applied | {"x": "y" * 70_000})]
+    records = [
+        convert(Service.kind, {"metadata": {"name": "s", "namespace": "shop", "annotations": read | {"n": "s3cret"}}}),
+        *(
+            convert(NetworkPolicy.kind, {"metadata": {"name": f"p{i}", "namespace": "shop", "annotations": note}})
+            for i, note in enumerate({LAST_APPLIED: text} for text in [json.dumps(applied), *odd])
+        ),
+    ]
+    text = written(Cluster.of(records))
+    assert "s3cret" not in text
+    back = read_back(text).cluster
+    service, policy = back.get(Service.kind, ("shop", "s")), back.get(NetworkPolicy.kind, ("shop", "p0"))
+    assert isinstance(service, Service)
+    assert isinstance(policy, NetworkPolicy)
+    assert service.metadata.annotations == read
+    assert json.loads(policy.metadata.annotations[LAST_APPLIED])["spec"] == applied["spec"]
+    for i in range(1, len(odd) + 1):
+        other = back.get(NetworkPolicy.kind, ("shop", f"p{i}"))
+        assert isinstance(other, NetworkPolicy)
+        assert other.metadata.annotations == {}, odd[i - 1][:80]
 
 
 @pytest.mark.parametrize(

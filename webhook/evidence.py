@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from webhook.check import Context, View, count
 from webhook.model.cluster import PodClass
-from webhook.model.objects import NAME_LABEL, ObjectMeta
+from webhook.model.objects import HELM_RELEASE, NAME_LABEL, ObjectMeta
 from webhook.model.selectors import NearMiss, Selector, looks_misspelt, near_miss
 
 
@@ -91,7 +91,7 @@ def rendered_by_helm(metadata: ObjectMeta) -> bool:
     return (
         metadata.labels.get("app.kubernetes.io/managed-by") == "Helm"
         or metadata.labels.get("heritage") in {"Helm", "Tiller"}
-        or "meta.helm.sh/release-name" in metadata.annotations
+        or HELM_RELEASE in metadata.annotations
     )
 
 

@@ -7,12 +7,9 @@ import msgspec
 
 from webhook.check import Check, Context, Example, Finding, Level, View
 from webhook.model.manifest import format_path, value_at
-from webhook.model.objects import LAST_APPLIED, NetworkPolicy, NetworkPolicySpec
+from webhook.model.objects import LAST_APPLIED, LONGEST_APPLIED, NetworkPolicy, NetworkPolicySpec
 from webhook.model.parse import DecodeError, convert
 from webhook.model.schema import FieldProblem, decode
-
-_LONGEST_TEXT: Final = 64 * 1024
-"""Characters of an annotation that are read: a policy of a thousand rules is shorter."""
 
 
 def run(ctx: Context) -> Iterator[Finding]:
@@ -48,7 +45,7 @@ def _text(ctx: Context) -> Mapping[str, Any] | None:
     if ctx.view is View.CHECK:
         return ctx.manifest.data if ctx.manifest else None
     written = ctx.policy.metadata.annotations.get(LAST_APPLIED, "")
-    if not written or len(written) > _LONGEST_TEXT:
+    if not written or len(written) > LONGEST_APPLIED:
         return None
     # kubectl edit, a controller or an older apply left it as it was: it says nothing about this change.
     if ctx.view is View.ADMISSION and ctx.old and ctx.old.metadata.annotations.get(LAST_APPLIED) == written:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from webhook.backends import endpoints, headless, matched
 from webhook.check import Check, Context, Example, Finding, Level, View
-from webhook.model.objects import ENDPOINT_SLICE, EndpointSlice, Service
+from webhook.model.objects import CILIUM_GLOBAL, ENDPOINT_SLICE, EndpointSlice, Service
 
 
 def run(ctx: Context) -> Iterator[Finding]:
@@ -12,7 +12,7 @@ def run(ctx: Context) -> Iterator[Finding]:
     # The API server fills default/kubernetes itself (k8s.io/kubernetes pkg/controlplane/reconcilers).
     if service.spec.selector or service.spec.type == "ExternalName" or service.key == ("default", "kubernetes"):
         return
-    if service.metadata.annotations.get("service.cilium.io/global", "").lower() == "true":
+    if service.metadata.annotations.get(CILIUM_GLOBAL, "").lower() == "true":
         return  # its endpoints are in other clusters (docs.cilium.io, Cluster Mesh)
     if _has_slice(ctx):
         return

@@ -55,6 +55,10 @@ NAME_LABEL: Final = "kubernetes.io/metadata.name"
 WAIVER_PREFIX: Final = "netadmit.io/ignore."
 MODE_LABEL: Final = "netadmit.io/mode"
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+LONGEST_APPLIED: Final = 64 * 1024
+"""Characters of that annotation that are read: a policy of a thousand rules is shorter."""
+HELM_RELEASE: Final = "meta.helm.sh/release-name"
+CILIUM_GLOBAL: Final = "service.cilium.io/global"
 
 
 class APIStruct(Struct, rename="camel", frozen=True, gc=False):

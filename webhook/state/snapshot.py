@@ -12,8 +12,12 @@ import yaml
 
 from webhook.model.cluster import Cluster, Completeness
 from webhook.model.objects import (
+    CILIUM_GLOBAL,
     CRON_JOB,
+    HELM_RELEASE,
     KINDS,
+    LAST_APPLIED,
+    LONGEST_APPLIED,
     NAME_LABEL,
     WAIVER_PREFIX,
     ConfigMap,
@@ -30,8 +34,10 @@ from webhook.model.objects import (
     Service,
     Workload,
 )
+from webhook.model.schema import decode
 from webhook.state import scalars
 
+_READ: Final = (HELM_RELEASE, CILIUM_GLOBAL)
 _GONE: Final = "1970-01-01T00:00:00Z"
 """A deletionTimestamp: a record knows only that there is one."""
 
@@ -173,11 +179,31 @@ def _workload(workload: Workload) -> dict[str, Any]:
 
 
 def _api_shape(record: NetworkPolicy | Service) -> dict[str, Any]:
-    """NetworkPolicies and Services, which are kept in the API's shape; of their annotations only the waivers."""
+    """NetworkPolicies and Services, which are kept in the API's shape; of their annotations what checks read."""
     data = _without_empty(msgspec.to_builtins(record))
-    metadata = data["metadata"]
-    waivers = {k: v for k, v in metadata.pop("annotations", {}).items() if k.startswith(WAIVER_PREFIX)}
-    return {"metadata": metadata | _filled(annotations=waivers), "spec": data.get("spec", {})}
+    metadata, every = data["metadata"], record.metadata.annotations
+    metadata.pop("annotations", None)
+    kept = {k: v for k, v in every.items() if k.startswith(WAIVER_PREFIX) or k in _READ}
+    if isinstance(record, NetworkPolicy) and (applied := _applied(every.get(LAST_APPLIED, ""))):
+        kept[LAST_APPLIED] = applied
+    return {"metadata": metadata | _filled(annotations=kept), "spec": data.get("spec", {})}
+
+
+def _applied(written: str) -> str:
+    """What kubectl apply recorded of a policy, as far as the API server did not take it; else empty.
+
+    The metadata, with all its annotations, is left out.
+    """
+    if not written or len(written) > LONGEST_APPLIED:
+        return ""
+    try:
+        text = msgspec.json.decode(written)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return ""
+    decoding = decode(text) if isinstance(text, dict) else None
+    if decoding is None or (text.get("spec") and all(problem.path[0] != "spec" for problem in decoding.unknown)):
+        return ""
+    return msgspec.json.encode({k: text[k] for k in ("apiVersion", "kind", "spec") if k in text}).decode()
 
 
 _MEANT_WHEN_EMPTY: Final = frozenset({"podSelector", "namespaceSelector", "metadata", "spec"})
