@@ -851,10 +851,11 @@ class Process(NamedTuple):
 
 def netadmit(*argv: str, stdin: Path | None = None) -> Process:
     """Runs the command in a process of its own, and says what it took."""
+    # Not ru_maxrss: that begins with the memory of the process that started this one.
     report = (
-        "import resource, sys\nfrom webhook.cli import main\ncode = main(sys.argv[1:])\n"
-        "sys.stdout.flush()\nused = resource.getrusage(resource.RUSAGE_SELF)\n"
-        "print(f'\\n{used.ru_maxrss / 1024} {used.ru_utime}', file=sys.stderr)\nsys.exit(code)\n"
+        "import re, sys, time\nfrom pathlib import Path\nfrom webhook.cli import main\ncode = main(sys.argv[1:])\n"
+        "sys.stdout.flush()\npeak = re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1]\n"
+        "print(f'\\n{int(peak) / 1024} {time.process_time()}', file=sys.stderr)\nsys.exit(code)\n"
     )
     with (stdin or Path(os.devnull)).open("rb") as given:
         done = subprocess.run(
