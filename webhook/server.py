@@ -175,7 +175,7 @@ class Service:
                 self.metrics.waived.labels(ruling.check).inc()
         for crash in judgement.crashes:
             self._crash(crash)
-        decision = "denied" if verdict.denied else "warned" if verdict.warnings else "allowed"
+        decision = "denied" if verdict.denied else "warned" if verdict.warned else "allowed"
         kind = request.kind if request.kind in JUDGED else "other"
         self.metrics.reviews.labels(kind, request.operation, decision).inc()
         self.metrics.duration.observe(seconds)

@@ -81,6 +81,11 @@ class Verdict(Struct, frozen=True):
         return any(r.action is Action.DENY for r in self.rulings)
 
     @property
+    def warned(self) -> bool:
+        """Whether there is a warning; without writing any line."""
+        return any(r.action is Action.WARN for r in self.rulings)
+
+    @property
     def denial(self) -> str:
         """Every reason to deny, one a line; empty when nothing is denied."""
         return "\n".join(r.line for r in self.rulings if r.action is Action.DENY)

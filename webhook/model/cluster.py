@@ -16,7 +16,6 @@ from webhook.model.objects import (
     CONFIG_MAP,
     CRON_JOB,
     DAEMON_SET,
-    ENDPOINT_SLICE,
     JOB,
     KINDS,
     NAME_LABEL,
@@ -29,7 +28,6 @@ from webhook.model.objects import (
     STATEFUL_SET,
     WORKLOADS,
     ConfigMap,
-    EndpointSlice,
     Key,
     Labels,
     Namespace,
@@ -331,10 +329,6 @@ class Cluster:
     @property
     def nodes(self) -> Iterator[Node]:
         return self._all(NODE, Node)
-
-    @property
-    def endpoint_slices(self) -> Iterator[EndpointSlice]:
-        return self._all(ENDPOINT_SLICE, EndpointSlice)
 
     def policies_in(self, namespace: str) -> Collection[NetworkPolicy]:
         """The NetworkPolicies of a namespace."""

@@ -6,14 +6,12 @@ ANDed; an empty selector matches everything; NotIn and DoesNotExist also match o
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 from msgspec import Struct
 
 from webhook.model.manifest import format_path
 from webhook.model.objects import Labels, LabelSelector
-
-Operator: TypeAlias = Literal["In", "NotIn", "Exists", "DoesNotExist"]
 
 
 class Term(Struct, frozen=True):

@@ -50,7 +50,6 @@ class FileState:
         self.problems: list[InputError] = []
         self.unknown: tuple[str, ...] = ()
         self.objects = 0
-        self._complete = complete
         self._shown = shown
         self._broken: set[str] = set()
         if complete:
