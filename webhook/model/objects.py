@@ -32,8 +32,12 @@ STATEFUL_SET: Final = "apps/v1/StatefulSet"
 DAEMON_SET: Final = "apps/v1/DaemonSet"
 JOB: Final = "batch/v1/Job"
 CRON_JOB: Final = "batch/v1/CronJob"
+ADMIN_NETWORK_POLICY: Final = "policy.networking.k8s.io/v1alpha1/AdminNetworkPolicy"
+BASELINE_ADMIN_NETWORK_POLICY: Final = "policy.networking.k8s.io/v1alpha1/BaselineAdminNetworkPolicy"
+CLUSTER_NETWORK_POLICY: Final = "policy.networking.k8s.io/v1alpha2/ClusterNetworkPolicy"
 
 WORKLOADS: Final = (DEPLOYMENT, REPLICA_SET, STATEFUL_SET, DAEMON_SET, JOB, CRON_JOB)
+ADMIN_POLICIES: Final = (ADMIN_NETWORK_POLICY, BASELINE_ADMIN_NETWORK_POLICY, CLUSTER_NETWORK_POLICY)
 KINDS: Final = (
     NAMESPACE,
     NODE,
@@ -44,6 +48,7 @@ KINDS: Final = (
     ENDPOINT_SLICE,
     NETWORK_POLICY,
     INGRESS,
+    *ADMIN_POLICIES,
 )
 """Every kind that the state holds, as ``apiVersion/kind``."""
 
@@ -165,6 +170,55 @@ class NetworkPolicy(APIStruct, frozen=True):
             word = "from" if isinstance(rule, _IngressRule) else "to"
             for i, peer in enumerate(rule.peers):
                 yield f"{path}.{word}[{i}]", peer
+
+
+class AdminPeer(Struct, frozen=True, gc=False):
+    """What an administrator's rule is about; just one of the fields is set, none where it is something unheard of.
+
+    Pods are those of the namespaces that ``namespaces`` selects; with ``pods`` only those that it selects there.
+    """
+
+    namespaces: LabelSelector | None = None
+    pods: LabelSelector | None = None
+    nodes: LabelSelector | None = None
+    networks: tuple[str, ...] = ()
+    domain_names: tuple[str, ...] = ()
+
+
+class AdminPort(Struct, frozen=True, gc=False):
+    """A range of ports of one protocol, or a port by its name under any protocol."""
+
+    protocol: Protocol = ""
+    first: int = 0
+    last: int = 0
+    name: str = ""
+
+
+class AdminRule(Struct, frozen=True, gc=False):
+    action: Literal["Accept", "Deny", "Pass"]
+    peers: tuple[AdminPeer, ...] = ()
+    ports: tuple[AdminPort, ...] = ()
+    """Empty: all ports of all protocols."""
+
+
+class AdminPolicy(Struct, frozen=True, gc=False):
+    """An AdminNetworkPolicy, BaselineAdminNetworkPolicy or ClusterNetworkPolicy.
+
+    Source: sigs.k8s.io/network-policy-api apis/v1alpha1 and apis/v1alpha2 (``Allow`` is the former's ``Accept``).
+    """
+
+    kind: str
+    name: str
+    tier: Literal["Admin", "Baseline"]
+    priority: int
+    subject: AdminPeer
+    """Only ``namespaces`` and ``pods``."""
+    ingress: tuple[AdminRule, ...] = ()
+    egress: tuple[AdminRule, ...] = ()
+
+    @property
+    def key(self) -> Key:
+        return "", self.name
 
 
 class ServicePort(APIStruct, frozen=True):
@@ -347,4 +401,6 @@ class Ingress(Struct, frozen=True, gc=False):
         return self.namespace, self.name
 
 
-Record: TypeAlias = Namespace | Pod | Workload | Service | EndpointSlice | NetworkPolicy | Node | ConfigMap | Ingress
+Record: TypeAlias = (
+    Namespace | Pod | Workload | Service | EndpointSlice | NetworkPolicy | AdminPolicy | Node | ConfigMap | Ingress
+)

@@ -5,12 +5,15 @@ objects of it, which is what keeps 5,000 pods at 5 MiB (facts/production.md 4).
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import field
 
 from webhook.model.objects import (
+    ADMIN_NETWORK_POLICY,
+    BASELINE_ADMIN_NETWORK_POLICY,
+    CLUSTER_NETWORK_POLICY,
     CONFIG_MAP,
     CRON_JOB,
     DAEMON_SET,
@@ -28,6 +31,10 @@ from webhook.model.objects import (
     SERVICE,
     STATEFUL_SET,
     WAIVER_PREFIX,
+    AdminPeer,
+    AdminPolicy,
+    AdminPort,
+    AdminRule,
     APIStruct,
     ConfigMap,
     Container,
@@ -36,6 +43,7 @@ from webhook.model.objects import (
     Ingress,
     Key,
     Labels,
+    LabelSelector,
     Namespace,
     NetworkPolicy,
     Node,
@@ -459,6 +467,159 @@ class _WireIngress(APIStruct, frozen=True):
         )
 
 
+# --- policies of administrators
+
+
+class _WirePods(APIStruct, frozen=True):
+    namespace_selector: LabelSelector = LabelSelector()
+    pod_selector: LabelSelector = LabelSelector()
+
+
+class _WireAdminPeer(APIStruct, frozen=True):
+    namespaces: LabelSelector | None = None
+    pods: _WirePods | None = None
+    nodes: LabelSelector | None = None
+    networks: tuple[str, ...] = ()
+    domain_names: tuple[str, ...] = ()
+
+    def reduce(self) -> AdminPeer:
+        if self.pods is not None:
+            return AdminPeer(namespaces=self.pods.namespace_selector, pods=self.pods.pod_selector)
+        return AdminPeer(self.namespaces, None, self.nodes, self.networks, self.domain_names)
+
+
+class _WirePortNumber(APIStruct, frozen=True):
+    port: int
+    protocol: Protocol = "TCP"
+
+
+class _WirePortRange(APIStruct, frozen=True):
+    start: int
+    end: int
+    protocol: Protocol = "TCP"
+
+
+class _WireAdminPort(APIStruct, frozen=True):
+    port_number: _WirePortNumber | None = None
+    port_range: _WirePortRange | None = None
+    named_port: str = ""
+
+    def reduce(self) -> AdminPort:
+        if self.port_number is not None:
+            return AdminPort(self.port_number.protocol, self.port_number.port, self.port_number.port)
+        if self.port_range is not None:
+            return AdminPort(self.port_range.protocol, self.port_range.start, self.port_range.end)
+        return AdminPort(name=self.named_port)
+
+
+class _WireAdminRule(APIStruct, frozen=True):
+    action: Literal["Allow", "Deny", "Pass"]
+    sources: tuple[_WireAdminPeer, ...] = field(default=(), name="from")
+    destinations: tuple[_WireAdminPeer, ...] = field(default=(), name="to")
+    ports: tuple[_WireAdminPort, ...] = ()
+
+    def reduce(self) -> AdminRule:
+        return AdminRule(
+            "Accept" if self.action == "Allow" else self.action,
+            tuple(p.reduce() for p in (*self.sources, *self.destinations)),
+            tuple(p.reduce() for p in self.ports),
+        )
+
+
+class _WireAdminSpec(APIStruct, frozen=True):
+    subject: _WireAdminPeer = _WireAdminPeer()
+    priority: int = 0
+    ingress: tuple[_WireAdminRule, ...] = ()
+    egress: tuple[_WireAdminRule, ...] = ()
+
+
+class _WireAdminPolicy(APIStruct, frozen=True):
+    metadata: _WireMeta = _WireMeta()
+    spec: _WireAdminSpec = _WireAdminSpec()
+
+    def reduce(self, kind: str) -> AdminPolicy:
+        return AdminPolicy(
+            kind,
+            self.metadata.name,
+            "Baseline" if kind == BASELINE_ADMIN_NETWORK_POLICY else "Admin",
+            self.spec.priority,
+            self.spec.subject.reduce(),
+            tuple(r.reduce() for r in self.spec.ingress),
+            tuple(r.reduce() for r in self.spec.egress),
+        )
+
+
+class _WireRange(APIStruct, frozen=True):
+    start: int
+    end: int
+
+
+class _WireDestination(APIStruct, frozen=True):
+    number: int = 0
+    range: _WireRange | None = None
+
+
+class _WireMatch(APIStruct, frozen=True):
+    destination_port: _WireDestination = _WireDestination()
+
+    def reduce(self, protocol: Protocol) -> AdminPort:
+        port = self.destination_port
+        if port.range is not None:
+            return AdminPort(protocol, port.range.start, port.range.end)
+        return AdminPort(protocol, port.number or 1, port.number or 65535)
+
+
+class _WireClusterProtocol(APIStruct, frozen=True):
+    tcp: _WireMatch | None = None
+    udp: _WireMatch | None = None
+    sctp: _WireMatch | None = None
+    destination_named_port: str = ""
+
+    def reduce(self) -> AdminPort:
+        for protocol, match in (("TCP", self.tcp), ("UDP", self.udp), ("SCTP", self.sctp)):
+            if match is not None:
+                return match.reduce(protocol)
+        return AdminPort(name=self.destination_named_port)
+
+
+class _WireClusterRule(APIStruct, frozen=True):
+    action: Literal["Accept", "Deny", "Pass"]
+    sources: tuple[_WireAdminPeer, ...] = field(default=(), name="from")
+    destinations: tuple[_WireAdminPeer, ...] = field(default=(), name="to")
+    protocols: tuple[_WireClusterProtocol, ...] = ()
+
+    def reduce(self) -> AdminRule:
+        return AdminRule(
+            self.action,
+            tuple(p.reduce() for p in (*self.sources, *self.destinations)),
+            tuple(p.reduce() for p in self.protocols),
+        )
+
+
+class _WireClusterSpec(APIStruct, frozen=True):
+    tier: Literal["Admin", "Baseline"]
+    priority: int
+    subject: _WireAdminPeer = _WireAdminPeer()
+    ingress: tuple[_WireClusterRule, ...] = ()
+    egress: tuple[_WireClusterRule, ...] = ()
+
+
+class _WireClusterPolicy(APIStruct, frozen=True):
+    spec: _WireClusterSpec
+    metadata: _WireMeta = _WireMeta()
+
+    def reduce(self, kind: str) -> AdminPolicy:
+        return AdminPolicy(
+            kind,
+            self.metadata.name,
+            self.spec.tier,
+            self.spec.priority,
+            self.spec.subject.reduce(),
+            tuple(r.reduce() for r in self.spec.ingress),
+            tuple(r.reduce() for r in self.spec.egress),
+        )
+
+
 _SHAPES: Final[dict[str, type[Any]]] = {
     NAMESPACE: _WireNamespace,
     POD: _WirePod,
@@ -469,6 +630,9 @@ _SHAPES: Final[dict[str, type[Any]]] = {
     ENDPOINTS: _WireEndpoints,
     NETWORK_POLICY: NetworkPolicy,
     INGRESS: _WireIngress,
+    ADMIN_NETWORK_POLICY: _WireAdminPolicy,
+    BASELINE_ADMIN_NETWORK_POLICY: _WireAdminPolicy,
+    CLUSTER_NETWORK_POLICY: _WireClusterPolicy,
     DEPLOYMENT: _WireSystemWorkload,
     DAEMON_SET: _WireSystemWorkload,
     REPLICA_SET: _WireWorkload,

@@ -7,14 +7,23 @@ from msgspec import Struct
 
 from webhook.model.cluster import Cluster, Completeness
 from webhook.model.manifest import InputError, Manifest, parse_path
-from webhook.model.objects import ENDPOINTS, KINDS, NAMESPACE, NODE, NetworkPolicy, Record, Service
+from webhook.model.objects import (
+    ADMIN_POLICIES,
+    ENDPOINTS,
+    KINDS,
+    NAMESPACE,
+    NODE,
+    NetworkPolicy,
+    Record,
+    Service,
+)
 from webhook.model.parse import DecodeError, convert, convert_template
 from webhook.model.review import JUDGED
 from webhook.state.manifests import read_manifests
 
 SNAPSHOT: Final = "netadmit.io/v1/Snapshot"
 """The header document that `netadmit snapshot` writes first (CONTRACT.md, completeness)."""
-_CLUSTER_SCOPED: Final = frozenset({NAMESPACE, NODE})
+_CLUSTER_SCOPED: Final = frozenset({NAMESPACE, NODE, *ADMIN_POLICIES})
 
 
 class Reviewed(Struct, frozen=True):

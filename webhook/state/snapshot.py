@@ -12,7 +12,9 @@ import yaml
 
 from webhook.model.cluster import Cluster, Completeness
 from webhook.model.objects import (
+    BASELINE_ADMIN_NETWORK_POLICY,
     CILIUM_GLOBAL,
+    CLUSTER_NETWORK_POLICY,
     CRON_JOB,
     HELM_RELEASE,
     KINDS,
@@ -20,6 +22,10 @@ from webhook.model.objects import (
     LONGEST_APPLIED,
     NAME_LABEL,
     WAIVER_PREFIX,
+    AdminPeer,
+    AdminPolicy,
+    AdminPort,
+    AdminRule,
     ConfigMap,
     Container,
     ContainerPort,
@@ -107,6 +113,8 @@ def _body(record: Record) -> dict[str, Any]:
         case Ingress():
             paths = [{"backend": {"service": {"name": name}}} for name in record.services]
             return {"metadata": _metadata(record.key), **_filled(spec=_filled(rules=[{"http": {"paths": paths}}]))}
+        case AdminPolicy():
+            return _admin_policy(record)
 
 
 def _filled(**fields: Any) -> dict[str, Any]:
@@ -176,6 +184,56 @@ def _workload(workload: Workload) -> dict[str, Any]:
     if workload.replicas != 1:
         spec_fields["replicas"] = workload.replicas
     return {"metadata": metadata, "spec": spec_fields, **_filled(status=status)}
+
+
+def _admin_policy(policy: AdminPolicy) -> dict[str, Any]:
+    of_cluster = policy.kind == CLUSTER_NETWORK_POLICY
+    spec: dict[str, Any] = {"subject": _admin_peer(policy.subject)}
+    if policy.kind != BASELINE_ADMIN_NETWORK_POLICY:
+        spec["priority"] = policy.priority
+    if of_cluster:
+        spec["tier"] = policy.tier
+    for direction, word, rules in (("ingress", "from", policy.ingress), ("egress", "to", policy.egress)):
+        if rules:
+            spec[direction] = [_admin_rule(rule, word, of_cluster=of_cluster) for rule in rules]
+    return {"metadata": _metadata(policy.key), "spec": spec}
+
+
+def _admin_rule(rule: AdminRule, word: str, *, of_cluster: bool) -> dict[str, Any]:
+    ports = [_cluster_protocol(p) if of_cluster else _admin_port(p) for p in rule.ports]
+    return {
+        "action": rule.action if of_cluster or rule.action != "Accept" else "Allow",
+        word: [_admin_peer(peer) for peer in rule.peers],
+        **_filled(**{"protocols" if of_cluster else "ports": ports}),
+    }
+
+
+def _admin_peer(peer: AdminPeer) -> dict[str, Any]:
+    namespaces = None if peer.namespaces is None else _without_empty(msgspec.to_builtins(peer.namespaces))
+    if peer.pods is not None:
+        pods = _without_empty(msgspec.to_builtins(peer.pods))
+        return {"pods": {"namespaceSelector": namespaces, "podSelector": pods}}
+    if namespaces is not None:
+        return {"namespaces": namespaces}
+    if peer.nodes is not None:
+        return {"nodes": _without_empty(msgspec.to_builtins(peer.nodes))}
+    return _filled(networks=list(peer.networks), domainNames=list(peer.domain_names))
+
+
+def _admin_port(port: AdminPort) -> dict[str, Any]:
+    if port.name:
+        return {"namedPort": port.name}
+    if port.first == port.last:
+        return {"portNumber": {"protocol": port.protocol, "port": port.first}}
+    return {"portRange": {"protocol": port.protocol, "start": port.first, "end": port.last}}
+
+
+def _cluster_protocol(port: AdminPort) -> dict[str, Any]:
+    if port.name:
+        return {"destinationNamedPort": port.name}
+    single = port.first == port.last
+    numbers = {"number": port.first} if single else {"range": {"start": port.first, "end": port.last}}
+    return {port.protocol.lower(): {"destinationPort": numbers}}
 
 
 def _api_shape(record: NetworkPolicy | Service) -> dict[str, Any]:
