@@ -8,7 +8,7 @@ mutates it between reviews, a review sees one consistent state.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Final, TypeVar
 
@@ -152,6 +152,8 @@ class Cluster:
         self._services_here: dict[str, dict[str, Service]] = {}
         self.on_removed: Callable[[Record], None] = lambda _: None
         """Called with every object that is removed."""
+        self.followers: list[Callable[[Record], None]] = []
+        """Called with every object that is put or removed."""
         self.generation = 0
         """Grows with every change: what is derived from the state may be kept until it does."""
 
@@ -192,6 +194,8 @@ class Cluster:
                 record,
                 (record.namespace, record.labels, open_keys(record)) if self._stands_for_pods(record) else None,
             )
+        for follow in self.followers:
+            follow(record)
 
     def remove(self, kind: str, key: Key) -> None:
         """Removes an object; one that is not there is no error."""
@@ -211,6 +215,8 @@ class Cluster:
             del self._population[key[0]]
         if kind == POD or kind in WORKLOADS:
             self._declassify(kind, key)
+        for follow in self.followers:
+            follow(gone)
 
     def mention(self, namespace: str) -> None:
         """Says that an object of a kind that is not kept is in this namespace: so the namespace exists."""
@@ -385,6 +391,15 @@ class Cluster:
         if namespace is None:
             return self._by_labels.values()
         return self._by_namespace.get(namespace, {})
+
+    def class_of(self, kind: str, key: Key) -> PodClass | None:
+        """The class of a pod or template; None for one that is not there, or stands for no pods."""
+        return self._class_of.get((kind, key))
+
+    def addresses_of(self, node: str) -> Sequence[str]:
+        """A node's addresses; host names among them, as the API has it."""
+        found = self._objects[NODE].get(("", node))
+        return found.addresses if isinstance(found, Node) else ()
 
     def select(self, selector: Selector, namespaces: Collection[str] | None = None) -> list[PodClass]:
         """The classes that a podSelector matches, in these namespaces or in all.

@@ -1,0 +1,102 @@
+"""Sets of ports, of all three protocols together.
+
+A `Ports` is a sorted tuple of ranges that neither touch nor overlap, on one line of numbers: TCP from 1 to 65535, UDP
+and SCTP each 65536 further on. So a union of whole protocols is just another set, and two equal sets are equal tuples.
+"""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final, TypeAlias
+
+from webhook.model.objects import Protocol
+
+Ports: TypeAlias = tuple[tuple[int, int], ...]
+
+PROTOCOLS: Final[tuple[Protocol, ...]] = ("TCP", "UDP", "SCTP")
+HIGHEST: Final = 65535
+_OFFSET: Final = {protocol: i << 16 for i, protocol in enumerate(PROTOCOLS)}
+NO_PORTS: Final[Ports] = ()
+ALL_PORTS: Final[Ports] = tuple((offset + 1, offset + HIGHEST) for offset in _OFFSET.values())
+
+
+def port_range(protocol: Protocol, first: int = 1, last: int = HIGHEST) -> Ports:
+    """The ports of one protocol from ``first`` to ``last``; none where the range is empty."""
+    offset = _OFFSET.get(protocol)
+    first, last = max(first, 1), min(last, HIGHEST)
+    if offset is None or first > last:
+        return NO_PORTS
+    return ((offset + first, offset + last),)
+
+
+def joined(ranges: Iterable[tuple[int, int]]) -> Ports:
+    """The set of ports of any ranges, in any order, however they overlap."""
+    found: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if found and first <= found[-1][1] + 1:  # protocols never touch: their ranges end at 65535 and start at 1
+            found[-1] = found[-1][0], max(found[-1][1], last)
+        else:
+            found.append((first, last))
+    return tuple(found)
+
+
+@lru_cache(maxsize=1 << 14)
+def union(one: Ports, other: Ports) -> Ports:
+    """What is in either."""
+    if one == other or not other:
+        return one
+    return joined((*one, *other)) if one else other
+
+
+@lru_cache(maxsize=1 << 14)
+def intersection(one: Ports, other: Ports) -> Ports:
+    """What is in both."""
+    if other in (one, ALL_PORTS):
+        return one
+    if one == ALL_PORTS:
+        return other
+    found: list[tuple[int, int]] = []
+    i = j = 0
+    while i < len(one) and j < len(other):
+        first, last = max(one[i][0], other[j][0]), min(one[i][1], other[j][1])
+        if first <= last:
+            found.append((first, last))
+        if one[i][1] < other[j][1]:
+            i += 1
+        else:
+            j += 1
+    return tuple(found)
+
+
+@lru_cache(maxsize=1 << 14)
+def subtraction(one: Ports, other: Ports) -> Ports:
+    """What is in the first and not in the second."""
+    if not one or not other:
+        return one
+    gaps: list[tuple[int, int]] = []
+    start = 0
+    for first, last in other:
+        gaps.append((start, first - 1))
+        start = last + 1
+    gaps.append((start, len(PROTOCOLS) << 16))
+    return intersection(one, tuple(gap for gap in gaps if gap[0] <= gap[1]))
+
+
+def contains(ports: Ports, protocol: Protocol, number: int) -> bool:
+    """Whether one port is in the set."""
+    at = _OFFSET[protocol] + number
+    return any(first <= at <= last for first, last in ports)
+
+
+@lru_cache(maxsize=1 << 12)
+def describe(ports: Ports) -> tuple[str, ...]:
+    """As CONTRACT.md writes ports: ``all``; ``TCP``, ``TCP 80``, ``TCP 8000-8100``, sorted."""
+    if ports == ALL_PORTS:
+        return ("all",)
+    words: list[str] = []
+    for first, last in ports:
+        protocol, low, high = PROTOCOLS[first >> 16], first & 0xFFFF, last & 0xFFFF
+        if (low, high) == (1, HIGHEST):
+            words.append(protocol)
+        else:
+            words.append(f"{protocol} {low}" if low == high else f"{protocol} {low}-{high}")
+    return tuple(words)

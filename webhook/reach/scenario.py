@@ -1,0 +1,268 @@
+"""Scenarios: whom the policies of a graph let talk to whom, and whom they would if some policy came, changed or went.
+
+A row is what the policies on one cell say in one direction, as a relation to all others; the connection of two is what
+the egress row of one and the ingress row of the other both let through.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final, Protocol
+
+from webhook.model.objects import Direction, Key, NetworkPolicy
+from webhook.reach.graph import Atom, Cell, Graph, Stack
+from webhook.reach.policy import INGRESS, Peer, PeerTable, PodPeer, Policy, Rule, compile_policy
+from webhook.reach.ports import ALL_PORTS, Ports, intersection, port_range, union
+from webhook.reach.relation import Relation, add, bits_of, join, meet, minus, ports_of
+
+_UNBOUND: Final = Stack()
+_MOST_ROWS: Final = 20_000
+"""Rows that a scenario keeps."""
+
+
+class Universe(Protocol):
+    """The others that a row is about: all of the graph, or a single one."""
+
+    everyone: int
+
+    def of(self, peer: Peer) -> int:
+        """Those that a peer matches."""
+
+    def named(self, name: str, protocol: str) -> Iterable[tuple[int, int]]:
+        """The numbers that a named port has on them, each with those that have it."""
+
+
+class _Whole:
+    """All of a graph, by addresses of one family."""
+
+    def __init__(self, graph: Graph, plane: int) -> None:
+        self._graph = graph
+        self._plane = plane
+        self.everyone = graph.everyone
+        if plane:
+            self.everyone = bits_of([c.number for c in graph.cells.values() if c.has_second_family])
+
+    def of(self, peer: Peer) -> int:
+        return self._graph.bits(peer, self._plane) & self.everyone
+
+    def named(self, name: str, protocol: str) -> Iterable[tuple[int, int]]:
+        return self._graph.named(name, protocol)
+
+
+class One:
+    """A single cell, or the outside addresses of one atom: its bit is 1."""
+
+    def __init__(self, graph: Graph, plane: int, other: Cell | Atom) -> None:
+        self._graph = graph
+        self._plane = plane
+        self._other = other
+        self._known: dict[Peer, int] = {}
+        self.everyone = 1
+
+    def of(self, peer: Peer) -> int:
+        found = self._known.get(peer)
+        if found is None:
+            other = self._other
+            if isinstance(other, Cell):
+                found = int(self._graph.matches(peer, other, self._plane))
+            else:
+                found = int(not isinstance(peer, PodPeer) and self._graph.holds(peer, other))
+            self._known[peer] = found
+        return found
+
+    def named(self, name: str, protocol: str) -> Iterable[tuple[int, int]]:
+        if isinstance(self._other, Cell) and not self._other.host_network:
+            for port_name, port_protocol, number in self._other.named:
+                if (port_name, port_protocol) == (name, protocol):
+                    yield number, 1
+
+
+def relation_of(rules: Iterable[Rule], cell: Cell, direction: Direction, universe: Universe) -> Relation:
+    """Whom rules are about, and on which ports: of one cell's ingress, or of its egress."""
+    found: Relation = {}
+    for rule in rules:
+        selected, addressed = universe.everyone, 0
+        if rule.peers is not None:
+            selected = 0
+            for peer in rule.peers:
+                if isinstance(peer, PodPeer):
+                    selected |= universe.of(peer)
+                else:
+                    addressed |= universe.of(peer)
+        if direction == INGRESS:
+            add(found, union(rule.ports, _own_numbers(rule, cell)), selected | addressed)
+            continue
+        add(found, rule.ports, selected | addressed)
+        for name, protocol in rule.names:  # an address has no named ports (facts 2.3.17)
+            for number, having in universe.named(name, protocol):
+                add(found, port_range(protocol, number, number), having & selected)
+    return found
+
+
+def _own_numbers(rule: Rule, cell: Cell) -> Ports:
+    """What the named ports of an ingress rule are on the pods that it protects."""
+    found: Ports = ()
+    if rule.names:
+        for name, protocol, number in cell.named:
+            if (name, protocol) in rule.names:
+                found = union(found, port_range(protocol, number, number))
+    return found
+
+
+def row(stack: Stack, cell: Cell, direction: Direction, universe: Universe) -> Relation:
+    """From whom, or to whom, and on which ports a cell's policies let traffic through.
+
+    Source: sigs.k8s.io/network-policy-api apis/v1alpha2 (Tier): the Admin tier's first rule that matches decides, or
+    passes on; NetworkPolicies decide for the pods that they isolate; then the Baseline tier; else all is let through.
+    """
+    undecided: Relation = {ALL_PORTS: universe.everyone}
+    accepted: Relation = {}
+    if stack.admin:
+        passed: Relation = {}
+        undecided = _decide(stack.admin, cell, direction, universe, undecided, accepted, passed)
+        join(undecided, passed)
+    if stack.own:
+        rules = (rule for policy in stack.own for rule in policy.rules(direction) or ())
+        allowed = relation_of(rules, cell, direction, universe)
+        undecided = meet(undecided, allowed) if stack.admin else allowed
+    elif stack.baseline:
+        undecided = _decide(stack.baseline, cell, direction, universe, undecided, accepted, accepted)
+    if accepted:
+        join(accepted, undecided)
+        return accepted
+    return undecided
+
+
+def _decide(
+    tier: Iterable[Policy],
+    cell: Cell,
+    direction: Direction,
+    universe: Universe,
+    undecided: Relation,
+    accepted: Relation,
+    passed: Relation,
+) -> Relation:
+    """Lets each rule of a tier decide on what those before it left; returns what none of them matched."""
+    for policy in tier:
+        for rule in policy.rules(direction) or ():
+            hit = meet(undecided, relation_of((rule,), cell, direction, universe))
+            if hit:
+                undecided = minus(undecided, hit)
+                if rule.action != "Deny":
+                    join(accepted if rule.action == "Accept" else passed, hit)
+    return undecided
+
+
+class Scenario:
+    """Who may talk to whom in a graph, if some NetworkPolicies were others than those in the state.
+
+    Args:
+        graph: as it is when a question is asked.
+        changed: by namespace and name; None for a policy that is not there.
+    """
+
+    def __init__(self, graph: Graph, changed: Mapping[Key, NetworkPolicy | None] | None = None) -> None:
+        self.graph = graph
+        self._changed: dict[str, dict[str, Policy | None]] = {}
+        table = PeerTable()
+        for (namespace, name), policy in (changed or {}).items():
+            compiled = None
+            if policy is not None:
+                compiled = compile_policy(policy, table)
+                graph.draw_for(compiled)
+            self._changed.setdefault(namespace, {})[name] = compiled
+        self._rows: dict[tuple[object, ...], Relation] = {}
+        self._known_stacks: dict[tuple[object, ...], Stack] = {}
+        self._wholes: list[_Whole] = []
+        self._version = -1
+
+    @property
+    def planes(self) -> int:
+        """How many families of addresses must be told apart: where no pod has both, one look is enough."""
+        return 2 if self.graph.dual else 1
+
+    # --- the policies on a cell
+
+    def policies_in(self, namespace: str) -> list[Policy]:
+        """The NetworkPolicies of a namespace, by name."""
+        here: Mapping[str, Policy | None] = self.graph.own_policies(namespace)
+        if namespace in self._changed:
+            here = {**here, **self._changed[namespace]}
+        return [policy for _, policy in sorted(here.items()) if policy is not None]
+
+    def stack(self, cell: Cell, direction: Direction) -> Stack:
+        """The policies that a cell is under in one direction."""
+        if cell.host_network:
+            return _UNBOUND
+        stamp = self.graph.stamp(cell.namespace)
+        if cell.namespace in self._changed:
+            key = (cell, direction, stamp, self.graph.version)
+            found = self._known_stacks.get(key)
+            if found is None:
+                found = self._known_stacks[key] = self._stack(cell, direction)
+            return found
+        if cell.stamp != stamp:
+            cell.stacks = {"Ingress": self._stack(cell, "Ingress"), "Egress": self._stack(cell, "Egress")}
+            cell.stamp = stamp
+        return cell.stacks[direction]
+
+    def _stack(self, cell: Cell, direction: Direction) -> Stack:
+        own = tuple(
+            p
+            for p in self.policies_in(cell.namespace)
+            if p.rules(direction) is not None and cell.of.matched_by(p.subject.pods)
+        )
+        tiers: dict[str, list[Policy]] = {"Admin": [], "Baseline": []}
+        for policy in self.graph.admin_policies():
+            if policy.rules(direction) is not None and self.graph.matches(policy.subject, cell, 0):
+                tiers[policy.tier].append(policy)
+        if not own and not tiers["Admin"] and not tiers["Baseline"]:
+            return _UNBOUND
+        return Stack(tuple(tiers["Admin"]), own, tuple(tiers["Baseline"]))
+
+    # --- rows
+
+    def row(self, cell: Cell, direction: Direction, plane: int = 0) -> Relation:
+        """From whom, or to whom, and on which ports a cell's policies let traffic through; not to be changed."""
+        whole = self._whole(plane)
+        stack = self.stack(cell, direction)
+        # Named ports are each destination's own; nothing else of a row depends on the cell.
+        key = (stack, direction, plane, cell.named if direction == INGRESS else None)
+        found = self._rows.get(key)
+        if found is None:
+            found = self._rows[key] = row(stack, cell, direction, whole)
+        return found
+
+    def everyone(self, plane: int = 0) -> int:
+        """All that a row may be about."""
+        return self._whole(plane).everyone
+
+    def _whole(self, plane: int) -> _Whole:
+        graph = self.graph
+        if self._version != graph.version or len(self._rows) > _MOST_ROWS:
+            self._version = graph.version
+            self._rows.clear()
+            self._wholes = [_Whole(graph, p) for p in range(self.planes)]
+        return self._wholes[plane]
+
+    def between(self, source: Cell | Atom, destination: Cell | Atom) -> Ports:
+        """The ports on which one reaches another; of one's own pods and node nothing is known here."""
+        if isinstance(source, Atom) or isinstance(destination, Atom) or self.planes == 1:
+            return self._between(source, destination, 0)
+        found: Ports = ()
+        if not (source.dual and destination.of_ipv6_alone) and not (source.of_ipv6_alone and destination.dual):
+            found = self._between(source, destination, 0)
+        if source.has_second_family and destination.has_second_family:
+            found = union(found, self._between(source, destination, 1))
+        return found
+
+    def _between(self, source: Cell | Atom, destination: Cell | Atom, plane: int) -> Ports:
+        out = self.side(source, destination, "Egress", plane)
+        return intersection(out, self.side(destination, source, "Ingress", plane)) if out else out
+
+    def side(self, own: Cell | Atom, other: Cell | Atom, direction: Direction, plane: int = 0) -> Ports:
+        """The ports that one side's policies allow between two: the outside has none."""
+        if isinstance(own, Atom):
+            return ALL_PORTS
+        stack = self.stack(own, direction)
+        if not stack.restricts:
+            return ALL_PORTS
+        return ports_of(row(stack, own, direction, One(self.graph, plane, other)), 0)
