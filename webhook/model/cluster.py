@@ -150,6 +150,8 @@ class Cluster:
         self._class_of: dict[tuple[str, Key], PodClass] = {}
         self._policies_here: dict[str, dict[str, NetworkPolicy]] = {}
         self._services_here: dict[str, dict[str, Service]] = {}
+        self.arriving_policies: dict[Key, NetworkPolicy | None] = {}
+        """The policies of files that are under review, each with the one of the state that it replaces."""
         self.on_removed: Callable[[Record], None] = lambda _: None
         """Called with every object that is removed."""
         self.followers: list[Callable[[Record], None]] = []

@@ -10,7 +10,7 @@ for what changed since the last one and for the rows that it looks at, never for
 """
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from webhook.model.cluster import Cluster, PodClass
@@ -160,6 +160,11 @@ class Graph:
         self._stamps: dict[str, int] = {}
         self._admin: dict[tuple[str, Key], Policy] = {}
         self._admin_stamp = 0
+        self.policies_version = 0
+        """Grows with every change of a policy."""
+        self._populated: dict[str, int] = {}
+        """Per namespace, grows when a cell of it comes or goes."""
+        self._restricted: dict[tuple[str, Direction], tuple[tuple[int, ...], int]] = {}
         self._ordered: tuple[int, Sequence[Policy]] = (0, ())
         self._borders = 0
         """Borders drawn for policies that are not in the state."""
@@ -194,6 +199,7 @@ class Graph:
             elif kind == NAMESPACE:
                 self.version += 1
                 self._admin_stamp += 1
+                self.policies_version += 1
             elif kind == NODE:
                 self._take_node(key)
                 pods += ((POD, k) for k in self._on_host_of(key))
@@ -214,6 +220,7 @@ class Graph:
             if not here:
                 del self._policies[namespace]
         self._stamps[namespace] = self._stamps.get(namespace, 0) + 1
+        self.policies_version += 1
 
     def _take_admin_policy(self, kind: str, key: Key) -> None:
         record = self.cluster.get(kind, key)
@@ -223,6 +230,7 @@ class Graph:
         else:
             self._admin.pop((kind, key), None)
         self._admin_stamp += 1
+        self.policies_version += 1
 
     def _take_node(self, key: Key) -> None:
         """A node's addresses are borders only where a policy speaks of nodes."""
@@ -291,6 +299,7 @@ class Graph:
             for atom in family:
                 atom.cells[cell] = None
         self.dual += cell.dual
+        self._populated[cell.namespace] = self._populated.get(cell.namespace, 0) + 1
         if not cell.host_network:
             self.selectable |= bit
             for name, protocol, number in cell.named:
@@ -313,6 +322,7 @@ class Graph:
         self.everyone &= ~bit
         self.selectable &= ~bit
         self.dual -= cell.dual
+        self._populated[cell.namespace] += 1
         _discard(self._cells_of, cell.of, cell)
         _discard(self._cells_in, cell.namespace, cell)
         for family in cell.atoms:
@@ -481,6 +491,34 @@ class Graph:
         before = len(self._atoms)
         self._draw(policy)
         self._borders += len(self._atoms) - before
+
+    def restricted(
+        self, direction: Direction, stack: Callable[[Cell, Direction], Stack], *, except_in: Container[str]
+    ) -> int:
+        """The cells that some policy selects in a direction, but for those of some namespaces.
+
+        Args:
+            direction: the direction.
+            stack: the policies on a cell.
+            except_in: these namespaces.
+        """
+        found = 0
+        for namespace, cells in self._cells_in.items():
+            if namespace in except_in or not (self._admin or namespace in self._policies):
+                continue
+            key = (*self.stamp(namespace), self._populated.get(namespace, 0))
+            known = self._restricted.get((namespace, direction))
+            if known is None or known[0] != key:
+                known = key, bits_of([cell.number for cell in cells if stack(cell, direction).restricts])
+                self._restricted[namespace, direction] = known
+            found |= known[1]
+        return found
+
+    def without_common_ipv4(self, cell: Cell) -> int:
+        """The cells that IPv4 does not connect with one that has IPv6: those with IPv6 alone with those with both."""
+        if cell.dual:
+            return bits_of([c.number for c in self.cells.values() if c.of_ipv6_alone])
+        return bits_of([c.number for c in self.cells.values() if c.dual]) if cell.of_ipv6_alone else 0
 
     def labels_of(self, namespace: str) -> Labels:
         """A namespace's labels; of one that nothing is known of, those that it certainly has."""

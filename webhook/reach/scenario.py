@@ -171,6 +171,7 @@ class Scenario:
             self._changed.setdefault(namespace, {})[name] = compiled
         self._rows: dict[tuple[object, ...], Relation] = {}
         self._known_stacks: dict[tuple[object, ...], Stack] = {}
+        self._restricted: dict[Direction, tuple[object, int]] = {}
         self._wholes: list[_Whole] = []
         self._version = -1
 
@@ -217,6 +218,19 @@ class Scenario:
         if not own and not tiers["Admin"] and not tiers["Baseline"]:
             return _UNBOUND
         return Stack(tuple(tiers["Admin"]), own, tuple(tiers["Baseline"]))
+
+    def restricted(self, direction: Direction) -> int:
+        """The cells that some policy selects in a direction."""
+        graph = self.graph
+        key = (graph.version, graph.policies_version)
+        known = self._restricted.get(direction)
+        if known is None or known[0] != key:
+            found = graph.restricted(direction, self.stack, except_in=self._changed)
+            for namespace in self._changed:
+                cells = graph.cells_in(namespace)
+                found |= bits_of([c.number for c in cells if self.stack(c, direction).restricts])
+            known = self._restricted[direction] = key, found
+        return known[1]
 
     # --- rows
 

@@ -100,6 +100,10 @@ class FileState:
                 error = caught
                 if kind not in JUDGED:  # of what is judged, the checks tell better what is wrong
                     self._spoil(kind, manifest, error)
+            if isinstance(record, NetworkPolicy):
+                replaced = self.cluster.get(record.kind, record.key)
+                known = replaced if isinstance(replaced, NetworkPolicy) else None
+                self.cluster.arriving_policies.setdefault(record.key, known)
             if record is not None:
                 self.cluster.put(record, arriving=arriving)
             judged = record if isinstance(record, NetworkPolicy | Service) else None
