@@ -1,7 +1,7 @@
 """What the policy under review changes: who may talk to whom without it (or with the old one), and with it.
 
-In files all policies arrive together: what they change is measured from the state plus every object of the files that is
-no policy (CONTRACT.md, ``check``).
+In files all policies arrive together: what they change is measured from the state plus every object of the files that
+is no policy (CONTRACT.md, ``check``).
 """
 
 from collections.abc import Mapping
@@ -53,7 +53,5 @@ def _policies(ctx: Context) -> tuple[Mapping[Key, NetworkPolicy | None], Mapping
 
 
 def _weight(policy: NetworkPolicy) -> int:
-    spec = policy.spec
-    rules = (*spec.ingress, *spec.egress)
-    excepted = sum(len(p.ip_block.excepted) for r in rules for p in r.peers if p.ip_block)
-    return _STEPS_OF_A_PEER * (1 + excepted + sum(1 + len(r.peers) + len(r.ports) for r in rules))
+    blocks = sum(len(peer.ip_block.excepted) for _, peer in policy.peers() if peer.ip_block)
+    return _STEPS_OF_A_PEER * (1 + blocks + sum(1 + len(r.peers) + len(r.ports) for _, r in policy.rules()))

@@ -72,13 +72,21 @@ def subtraction(one: Ports, other: Ports) -> Ports:
     """What is in the first and not in the second."""
     if not one or not other:
         return one
-    gaps: list[tuple[int, int]] = []
-    start = 0
-    for first, last in other:
-        gaps.append((start, first - 1))
-        start = last + 1
-    gaps.append((start, len(PROTOCOLS) << 16))
-    return intersection(one, tuple(gap for gap in gaps if gap[0] <= gap[1]))
+    found: list[tuple[int, int]] = []
+    j = 0
+    for first, last in one:
+        start = first
+        while j < len(other) and other[j][1] < start:
+            j += 1
+        for hole_first, hole_last in other[j:]:
+            if hole_first > last:
+                break
+            if start < hole_first:
+                found.append((start, hole_first - 1))
+            start = hole_last + 1
+        if start <= last:
+            found.append((start, last))
+    return tuple(found)
 
 
 def contains(ports: Ports, protocol: Protocol, number: int) -> bool:
