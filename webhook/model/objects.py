@@ -2,7 +2,8 @@
 
 NetworkPolicy and Service keep the API's shape, because their field paths are what findings point at.
 
-Sources: the API reference of Kubernetes v1.37 (core/v1, apps/v1, batch/v1, networking.k8s.io/v1, discovery.k8s.io/v1).
+Sources: the API reference of Kubernetes v1.37 (core/v1, apps/v1, batch/v1, networking.k8s.io/v1, discovery.k8s.io/v1,
+rbac.authorization.k8s.io/v1, admissionregistration.k8s.io/v1, apiregistration.k8s.io/v1) and of the Gateway API v1.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,14 @@ CONFIG_MAP: Final = "v1/ConfigMap"
 ENDPOINT_SLICE: Final = "discovery.k8s.io/v1/EndpointSlice"
 NETWORK_POLICY: Final = "networking.k8s.io/v1/NetworkPolicy"
 INGRESS: Final = "networking.k8s.io/v1/Ingress"
+INGRESS_CLASS: Final = "networking.k8s.io/v1/IngressClass"
+HTTP_ROUTE: Final = "gateway.networking.k8s.io/v1/HTTPRoute"
+SERVICE_CIDR: Final = "networking.k8s.io/v1/ServiceCIDR"
+VALIDATING_WEBHOOKS: Final = "admissionregistration.k8s.io/v1/ValidatingWebhookConfiguration"
+MUTATING_WEBHOOKS: Final = "admissionregistration.k8s.io/v1/MutatingWebhookConfiguration"
+API_SERVICE: Final = "apiregistration.k8s.io/v1/APIService"
+ROLE_BINDING: Final = "rbac.authorization.k8s.io/v1/RoleBinding"
+CLUSTER_ROLE_BINDING: Final = "rbac.authorization.k8s.io/v1/ClusterRoleBinding"
 DEPLOYMENT: Final = "apps/v1/Deployment"
 REPLICA_SET: Final = "apps/v1/ReplicaSet"
 STATEFUL_SET: Final = "apps/v1/StatefulSet"
@@ -38,6 +47,8 @@ CLUSTER_NETWORK_POLICY: Final = "policy.networking.k8s.io/v1alpha2/ClusterNetwor
 
 WORKLOADS: Final = (DEPLOYMENT, REPLICA_SET, STATEFUL_SET, DAEMON_SET, JOB, CRON_JOB)
 ADMIN_POLICIES: Final = (ADMIN_NETWORK_POLICY, BASELINE_ADMIN_NETWORK_POLICY, CLUSTER_NETWORK_POLICY)
+WEBHOOK_CONFIGURATIONS: Final = (VALIDATING_WEBHOOKS, MUTATING_WEBHOOKS)
+BINDINGS: Final = (ROLE_BINDING, CLUSTER_ROLE_BINDING)
 KINDS: Final = (
     NAMESPACE,
     NODE,
@@ -48,9 +59,38 @@ KINDS: Final = (
     ENDPOINT_SLICE,
     NETWORK_POLICY,
     INGRESS,
+    INGRESS_CLASS,
+    HTTP_ROUTE,
+    SERVICE_CIDR,
     *ADMIN_POLICIES,
+    *WEBHOOK_CONFIGURATIONS,
+    API_SERVICE,
+    *BINDINGS,
 )
 """Every kind that the state holds, as ``apiVersion/kind``."""
+CLUSTER_SCOPED: Final = frozenset(
+    {
+        NAMESPACE,
+        NODE,
+        INGRESS_CLASS,
+        SERVICE_CIDR,
+        *ADMIN_POLICIES,
+        *WEBHOOK_CONFIGURATIONS,
+        API_SERVICE,
+        CLUSTER_ROLE_BINDING,
+    }
+)
+OPTIONAL: Final = frozenset({HTTP_ROUTE, SERVICE_CIDR, *ADMIN_POLICIES})
+"""Kinds that are there only where somebody installed them, or since a release: not being served means there is none."""
+ALIASES: Final[Mapping[str, str]] = {
+    "policy.networking.k8s.io/v1beta1/ClusterNetworkPolicy": CLUSTER_NETWORK_POLICY,
+    "gateway.networking.k8s.io/v1beta1/HTTPRoute": HTTP_ROUTE,
+    "networking.k8s.io/v1beta1/ServiceCIDR": SERVICE_CIDR,
+}
+"""Other versions of a kind, of the same shape as far as it is kept: one of them is read as the kind itself.
+
+Sources: apis/v1beta1 of sigs.k8s.io/network-policy-api and of sigs.k8s.io/gateway-api, k8s.io/api networking/v1beta1.
+"""
 
 ENDPOINTS: Final = "v1/Endpoints"
 """No kind of its own here: files are read as if the control plane had made its EndpointSlice (mirroring)."""
@@ -64,6 +104,12 @@ LONGEST_APPLIED: Final = 64 * 1024
 """Characters of that annotation that are read: a policy of a thousand rules is shorter."""
 HELM_RELEASE: Final = "meta.helm.sh/release-name"
 CILIUM_GLOBAL: Final = "service.cilium.io/global"
+CLASS_ANNOTATION: Final = "kubernetes.io/ingress.class"
+DEFAULT_CLASS: Final = "ingressclass.kubernetes.io/is-default-class"
+DEFAULT_ACCOUNT: Final = "default"
+"""The ServiceAccount of pods that name none: the API server fills it in (k8s.io/kubernetes plugin serviceaccount)."""
+EVERY: Final = "*"
+"""In place of a name; none can be spelled so."""
 
 
 class APIStruct(Struct, rename="camel", frozen=True, gc=False):
@@ -236,16 +282,41 @@ class ServiceSpec(APIStruct, frozen=True):
     cluster_ip: str = field(default="", name="clusterIP")
     external_name: str = ""
     publish_not_ready_addresses: bool = False
+    cluster_ips: tuple[str, ...] = field(default=(), name="clusterIPs")
+    external_ips: tuple[str, ...] = field(default=(), name="externalIPs")
+    external_traffic_policy: str = ""
+    """``Cluster`` or ``Local``; empty, where the API server did not default it, means ``Cluster``."""
+    internal_traffic_policy: str = ""
+    load_balancer_class: str = ""
 
 
-class Service(APIStruct, frozen=True):
+class Service(Struct, frozen=True, gc=False):
     kind: ClassVar[str] = SERVICE
     metadata: ObjectMeta = ObjectMeta()
     spec: ServiceSpec = ServiceSpec()
+    addresses: tuple[str, ...] = ()
+    """Where a load balancer takes its traffic: the addresses and host names of status.loadBalancer."""
 
     @property
     def key(self) -> Key:
         return self.metadata.namespace, self.metadata.name
+
+    @property
+    def has_address(self) -> bool:
+        """Whether somebody has provided its load balancer."""
+        return bool(self.addresses)
+
+
+class ServiceReference(Struct, frozen=True, gc=False):
+    """A Service as another object names it."""
+
+    namespace: str
+    name: str
+    port: int | None = None
+
+    @property
+    def key(self) -> Key:
+        return self.namespace, self.name
 
 
 class Namespace(Struct, frozen=True, gc=False):
@@ -283,10 +354,17 @@ class Pod(Struct, frozen=True, gc=False):
     host_network: bool = False
     ready: bool = False
     terminating: bool = False
+    service_account: str = ""
+    """Empty for the ServiceAccount ``default``: most pods run under it."""
 
     @property
     def key(self) -> Key:
         return self.namespace, self.name
+
+    @property
+    def account(self) -> Key:
+        """The ServiceAccount that it runs under."""
+        return self.namespace, self.service_account or DEFAULT_ACCOUNT
 
     @property
     def finished(self) -> bool:
@@ -336,10 +414,19 @@ class Workload(Struct, frozen=True, gc=False):
     """For DaemonSets and Deployments: what tells which engine enforces."""
     desired: int | None = None
     ready: int | None = None
+    service_account: str = ""
+    """Of its pods; empty for ``default``."""
+    service_name: str = ""
+    """The Service that names a StatefulSet's pods."""
 
     @property
     def key(self) -> Key:
         return self.namespace, self.name
+
+    @property
+    def account(self) -> Key:
+        """The ServiceAccount that its pods run under."""
+        return self.namespace, self.service_account or DEFAULT_ACCOUNT
 
     @property
     def workload(self) -> str:
@@ -376,6 +463,12 @@ class ConfigMap(Struct, frozen=True, gc=False):
 
 
 class EndpointSlice(Struct, frozen=True, gc=False):
+    """``unready`` are those of the addresses that are not ready; the others are, also where nobody says so.
+
+    ``nodes`` has the node of every address, in their order, empty where none is named; it is empty itself where no
+    endpoint names one. Which pods they are, the pods' own addresses tell.
+    """
+
     kind: ClassVar[str] = ENDPOINT_SLICE
     namespace: str
     name: str
@@ -383,6 +476,8 @@ class EndpointSlice(Struct, frozen=True, gc=False):
     """The label ``kubernetes.io/service-name``."""
     addresses: tuple[str, ...] = ()
     ports: tuple[ContainerPort, ...] = ()
+    unready: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
 
     @property
     def key(self) -> Key:
@@ -393,8 +488,99 @@ class Ingress(Struct, frozen=True, gc=False):
     kind: ClassVar[str] = INGRESS
     namespace: str
     name: str
-    services: tuple[str, ...] = ()
-    """The names of the Services that it sends traffic to."""
+    backends: tuple[tuple[str, int | str | None], ...] = ()
+    """The Services that it sends traffic to, each with the port's number or name; None where it gives none."""
+    class_name: str = ""
+    """The IngressClass, by field or by the older annotation; empty: whichever is the default."""
+
+    @property
+    def key(self) -> Key:
+        return self.namespace, self.name
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The names of the Services that it sends traffic to."""
+        return tuple(dict.fromkeys(name for name, _ in self.backends))
+
+
+class IngressClass(Struct, frozen=True, gc=False):
+    kind: ClassVar[str] = INGRESS_CLASS
+    name: str
+    controller: str = ""
+    default: bool = False
+    """Marked as the class of Ingresses that name none."""
+
+    @property
+    def key(self) -> Key:
+        return "", self.name
+
+
+class HTTPRoute(Struct, frozen=True, gc=False):
+    kind: ClassVar[str] = HTTP_ROUTE
+    namespace: str
+    name: str
+    backends: tuple[ServiceReference, ...] = ()
+    """The Services that it sends traffic to, maybe of other namespaces."""
+
+    @property
+    def key(self) -> Key:
+        return self.namespace, self.name
+
+
+class ServiceCIDR(Struct, frozen=True, gc=False):
+    """A range of Service addresses. A cluster older than v1.33 has ranges, too, and no object that tells them."""
+
+    kind: ClassVar[str] = SERVICE_CIDR
+    name: str
+    cidrs: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> Key:
+        return "", self.name
+
+
+class AdmissionWebhook(Struct, frozen=True, gc=False):
+    service: ServiceReference
+    failure_policy: str = "Fail"
+
+
+class WebhookConfiguration(Struct, frozen=True, gc=False):
+    """A ValidatingWebhookConfiguration or MutatingWebhookConfiguration: its webhooks that a Service answers."""
+
+    kind: str
+    name: str
+    webhooks: tuple[AdmissionWebhook, ...] = ()
+
+    @property
+    def key(self) -> Key:
+        return "", self.name
+
+
+class APIService(Struct, frozen=True, gc=False):
+    """``service`` answers for the group and version; None where the API server itself does."""
+
+    kind: ClassVar[str] = API_SERVICE
+    name: str
+    service: ServiceReference | None = None
+
+    @property
+    def key(self) -> Key:
+        return "", self.name
+
+
+class RoleBinding(Struct, frozen=True, gc=False):
+    """A RoleBinding or ClusterRoleBinding, and the ServiceAccounts that it gives rights to; its users are not kept."""
+
+    kind: str
+    namespace: str
+    """Empty for a ClusterRoleBinding."""
+    name: str
+    role: str = ""
+    """The name of the Role or ClusterRole."""
+    of_cluster: bool = False
+    """It is a ClusterRole."""
+    accounts: tuple[Key, ...] = ()
+    """Namespace and name; `EVERY` as name for all accounts of a namespace, as both for all of the cluster."""
 
     @property
     def key(self) -> Key:
@@ -402,5 +588,20 @@ class Ingress(Struct, frozen=True, gc=False):
 
 
 Record: TypeAlias = (
-    Namespace | Pod | Workload | Service | EndpointSlice | NetworkPolicy | AdminPolicy | Node | ConfigMap | Ingress
+    Namespace
+    | Pod
+    | Workload
+    | Service
+    | EndpointSlice
+    | NetworkPolicy
+    | AdminPolicy
+    | Node
+    | ConfigMap
+    | Ingress
+    | IngressClass
+    | HTTPRoute
+    | ServiceCIDR
+    | WebhookConfiguration
+    | APIService
+    | RoleBinding
 )

@@ -4,7 +4,8 @@ The structs named ``_Wire…`` declare only the fields that a record keeps: msgs
 objects of it, which is what keeps 5,000 pods at 5 MiB (facts/production.md 4).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from sys import intern
 from typing import Any, Final, Literal
 
 import msgspec
@@ -12,35 +13,51 @@ from msgspec import field
 
 from webhook.model.objects import (
     ADMIN_NETWORK_POLICY,
+    API_SERVICE,
     BASELINE_ADMIN_NETWORK_POLICY,
+    CLASS_ANNOTATION,
     CLUSTER_NETWORK_POLICY,
+    CLUSTER_ROLE_BINDING,
     CONFIG_MAP,
     CRON_JOB,
     DAEMON_SET,
+    DEFAULT_ACCOUNT,
+    DEFAULT_CLASS,
     DEPLOYMENT,
     ENDPOINT_SLICE,
     ENDPOINTS,
+    EVERY,
+    HTTP_ROUTE,
     INGRESS,
+    INGRESS_CLASS,
     JOB,
+    MUTATING_WEBHOOKS,
     NAME_LABEL,
     NAMESPACE,
     NETWORK_POLICY,
     NODE,
     POD,
     REPLICA_SET,
+    ROLE_BINDING,
     SERVICE,
+    SERVICE_CIDR,
     STATEFUL_SET,
+    VALIDATING_WEBHOOKS,
     WAIVER_PREFIX,
     AdminPeer,
     AdminPolicy,
     AdminPort,
     AdminRule,
+    AdmissionWebhook,
+    APIService,
     APIStruct,
     ConfigMap,
     Container,
     ContainerPort,
     EndpointSlice,
+    HTTPRoute,
     Ingress,
+    IngressClass,
     Key,
     Labels,
     LabelSelector,
@@ -52,7 +69,12 @@ from webhook.model.objects import (
     Pod,
     Protocol,
     Record,
+    RoleBinding,
     Service,
+    ServiceCIDR,
+    ServiceReference,
+    ServiceSpec,
+    WebhookConfiguration,
     Workload,
 )
 
@@ -128,6 +150,8 @@ class _WirePodSpec(APIStruct, frozen=True):
     init_containers: tuple[_WireContainer, ...] = ()
     host_network: bool = False
     node_name: str = ""
+    service_account_name: str = ""
+    service_account: str = ""
 
 
 class _WireSystemPodSpec(APIStruct, frozen=True):
@@ -135,6 +159,8 @@ class _WireSystemPodSpec(APIStruct, frozen=True):
     init_containers: tuple[_WireSystemContainer, ...] = ()
     host_network: bool = False
     node_name: str = ""
+    service_account_name: str = ""
+    service_account: str = ""
 
 
 class _WireIP(APIStruct, frozen=True):
@@ -190,6 +216,12 @@ def _arguments(command: tuple[str, ...], args: tuple[str, ...]) -> tuple[str, ..
     return tuple(kept) if len(kept) > 1 or kept[0] else ()
 
 
+def _account(spec: _WirePodSpec | _WireSystemPodSpec) -> str:
+    """The ServiceAccount by its field or the older one; empty for ``default``."""
+    name = spec.service_account_name or spec.service_account
+    return "" if name == DEFAULT_ACCOUNT else intern(name)
+
+
 def _controller(meta: _WireMeta) -> Key | None:
     """The owner by name; a controller before any other; Nodes (mirror pods) do not count."""
     owners = [o for o in meta.owner_references if o.kind != "Node"]
@@ -209,17 +241,18 @@ class _WirePod(APIStruct, frozen=True):
         meta, status = self.metadata, self.status
         ips = tuple(i.ip for i in status.pod_ips) or ((status.pod_ip,) if status.pod_ip else ())
         return Pod(
-            namespace=meta.namespace,
+            namespace=intern(meta.namespace),
             name=meta.name,
             labels=meta.labels,
             owner=_controller(meta),
             phase=status.phase,
-            node=self.spec.node_name,
+            node=intern(self.spec.node_name),
             ips=ips,
             ports=_ports(self.spec),
             host_network=self.spec.host_network,
             ready=any(c.type == "Ready" and c.status == "True" for c in status.conditions),
             terminating=meta.deletion_timestamp is not None,
+            service_account=_account(self.spec),
         )
 
 
@@ -236,6 +269,7 @@ class _WireSystemTemplate(APIStruct, frozen=True):
 class _WireWorkloadSpec(APIStruct, frozen=True):
     template: _WireTemplate = _WireTemplate()
     replicas: int | None = None
+    service_name: str = ""
 
 
 class _WireWorkloadStatus(APIStruct, frozen=True):
@@ -261,6 +295,8 @@ class _WireWorkload(APIStruct, frozen=True):
             and any(c.type in {"Complete", "Failed"} and c.status == "True" for c in self.status.conditions),
             ports=_ports(template.spec),
             host_network=template.spec.host_network,
+            service_account=_account(template.spec),
+            service_name=self.spec.service_name if kind == STATEFUL_SET else "",
         )
 
 
@@ -314,6 +350,7 @@ class _WireSystemWorkload(APIStruct, frozen=True):
             containers=_containers(template.spec),
             desired=status.desired_number_scheduled if daemon else status.replicas,
             ready=status.number_ready if daemon else status.ready_replicas,
+            service_account=_account(template.spec),
         )
 
 
@@ -375,8 +412,38 @@ class _WireConfigMap(APIStruct, frozen=True):
         return ConfigMap(self.metadata.namespace, self.metadata.name, self.data)
 
 
+class _WireLoadBalancerIngress(APIStruct, frozen=True):
+    ip: str = ""
+    hostname: str = ""
+
+
+class _WireLoadBalancer(APIStruct, frozen=True):
+    ingress: tuple[_WireLoadBalancerIngress, ...] = ()
+
+
+class _WireServiceStatus(APIStruct, frozen=True):
+    load_balancer: _WireLoadBalancer = _WireLoadBalancer()
+
+
+class _WireService(APIStruct, frozen=True):
+    metadata: ObjectMeta = ObjectMeta()
+    spec: ServiceSpec = ServiceSpec()
+    status: _WireServiceStatus = _WireServiceStatus()
+
+    def reduce(self, kind: str) -> Service:
+        del kind
+        given = self.status.load_balancer.ingress
+        return Service(self.metadata, self.spec, tuple(i.ip or i.hostname for i in given if i.ip or i.hostname))
+
+
+class _WireEndpointConditions(APIStruct, frozen=True):
+    ready: bool = True
+
+
 class _WireEndpoint(APIStruct, frozen=True):
     addresses: tuple[str, ...] = ()
+    conditions: _WireEndpointConditions = _WireEndpointConditions()
+    node_name: str = ""
 
 
 class _WireSlicePort(APIStruct, frozen=True):
@@ -392,17 +459,42 @@ class _WireEndpointSlice(APIStruct, frozen=True):
 
     def reduce(self, kind: str) -> EndpointSlice:
         del kind
-        return EndpointSlice(
-            namespace=self.metadata.namespace,
-            name=self.metadata.name,
-            service=self.metadata.labels.get("kubernetes.io/service-name", ""),
-            addresses=tuple(a for e in self.endpoints or () for a in e.addresses),
-            ports=tuple(ContainerPort(p.port, p.name, p.protocol) for p in self.ports or () if p.port is not None),
+        return _slice(
+            self.metadata.namespace,
+            self.metadata.name,
+            self.metadata.labels.get("kubernetes.io/service-name", ""),
+            [(a, e.node_name, e.conditions.ready) for e in self.endpoints or () for a in e.addresses],
+            self.ports or (),
         )
 
 
+def _slice(
+    namespace: str, name: str, service: str, endpoints: list[tuple[str, str, bool]], ports: Iterable[_WireSlicePort]
+) -> EndpointSlice:
+    """The record of a slice with these endpoints, each of them address, node and whether it is ready."""
+    unready = tuple(dict.fromkeys(address for address, _, ready in endpoints if not ready))
+    if unready:
+        ready_too = {address for address, _, ready in endpoints if ready}
+        unready = tuple(address for address in unready if address not in ready_too)
+    nodes = tuple(intern(node) for _, node, _ in endpoints)
+    return EndpointSlice(
+        namespace=intern(namespace),
+        name=name,
+        service=service,
+        addresses=tuple(address for address, _, _ in endpoints),
+        ports=tuple(ContainerPort(p.port, p.name, p.protocol) for p in ports if p.port is not None),
+        unready=unready,
+        nodes=nodes if any(nodes) else (),
+    )
+
+
+class _WireEndpointAddress(_WireIP, frozen=True):
+    node_name: str = ""
+
+
 class _WireSubset(APIStruct, frozen=True):
-    addresses: tuple[_WireIP, ...] = ()
+    addresses: tuple[_WireEndpointAddress, ...] = ()
+    not_ready_addresses: tuple[_WireEndpointAddress, ...] = ()
     ports: tuple[_WireSlicePort, ...] = ()
 
 
@@ -417,19 +509,28 @@ class _WireEndpoints(APIStruct, frozen=True):
 
     def reduce(self, kind: str) -> EndpointSlice:
         del kind
-        return EndpointSlice(
-            namespace=self.metadata.namespace,
-            name=f"{self.metadata.name}-endpoints",
-            service=self.metadata.name,
-            addresses=tuple(a.ip for s in self.subsets for a in s.addresses),
-            ports=tuple(
-                ContainerPort(p.port, p.name, p.protocol) for s in self.subsets for p in s.ports if p.port is not None
-            ),
+        return _slice(
+            self.metadata.namespace,
+            f"{self.metadata.name}-endpoints",
+            self.metadata.name,
+            [
+                (address.ip, address.node_name, ready)
+                for subset in self.subsets
+                for ready, addresses in ((True, subset.addresses), (False, subset.not_ready_addresses))
+                for address in addresses
+            ],
+            (port for subset in self.subsets for port in subset.ports),
         )
+
+
+class _WireBackendPort(APIStruct, frozen=True):
+    number: int | None = None
+    name: str = ""
 
 
 class _WireIngressService(APIStruct, frozen=True):
     name: str = ""
+    port: _WireBackendPort = _WireBackendPort()
 
 
 class _WireIngressBackend(APIStruct, frozen=True):
@@ -451,19 +552,198 @@ class _WireIngressRule(APIStruct, frozen=True):
 class _WireIngressSpec(APIStruct, frozen=True):
     default_backend: _WireIngressBackend = _WireIngressBackend()
     rules: tuple[_WireIngressRule, ...] = ()
+    ingress_class_name: str = ""
+
+
+class _WireIngressAnnotations(APIStruct, frozen=True):
+    class_name: str = field(default="", name=CLASS_ANNOTATION)
+
+
+class _WireIngressMeta(APIStruct, frozen=True):
+    name: str = ""
+    namespace: str = ""
+    annotations: _WireIngressAnnotations = _WireIngressAnnotations()
 
 
 class _WireIngress(APIStruct, frozen=True):
-    metadata: _WireMeta = _WireMeta()
+    metadata: _WireIngressMeta = _WireIngressMeta()
     spec: _WireIngressSpec = _WireIngressSpec()
 
     def reduce(self, kind: str) -> Ingress:
         del kind
         backends = [self.spec.default_backend, *(p.backend for r in self.spec.rules for p in r.http.paths)]
+        services = [b.service for b in backends if b.service.name]
         return Ingress(
             namespace=self.metadata.namespace,
             name=self.metadata.name,
-            services=tuple(dict.fromkeys(b.service.name for b in backends if b.service.name)),
+            backends=tuple(dict.fromkeys((s.name, s.port.number or s.port.name or None) for s in services)),
+            class_name=self.spec.ingress_class_name or self.metadata.annotations.class_name,
+        )
+
+
+class _WireClassAnnotations(APIStruct, frozen=True):
+    default: str = field(default="", name=DEFAULT_CLASS)
+
+
+class _WireClassMeta(APIStruct, frozen=True):
+    name: str = ""
+    annotations: _WireClassAnnotations = _WireClassAnnotations()
+
+
+class _WireClassSpec(APIStruct, frozen=True):
+    controller: str = ""
+
+
+class _WireIngressClass(APIStruct, frozen=True):
+    metadata: _WireClassMeta = _WireClassMeta()
+    spec: _WireClassSpec = _WireClassSpec()
+
+    def reduce(self, kind: str) -> IngressClass:
+        del kind
+        default = self.metadata.annotations.default == "true"
+        return IngressClass(self.metadata.name, self.spec.controller, default)
+
+
+class _WireBackendRef(APIStruct, frozen=True):
+    name: str
+    namespace: str = ""
+    group: str = ""
+    kind: str = "Service"
+    port: int | None = None
+
+
+class _WireRouteRule(APIStruct, frozen=True):
+    backend_refs: tuple[_WireBackendRef, ...] = ()
+
+
+class _WireRouteSpec(APIStruct, frozen=True):
+    rules: tuple[_WireRouteRule, ...] = ()
+
+
+class _WireHTTPRoute(APIStruct, frozen=True):
+    metadata: _WireMeta = _WireMeta()
+    spec: _WireRouteSpec = _WireRouteSpec()
+
+    def reduce(self, kind: str) -> HTTPRoute:
+        del kind
+        own = self.metadata.namespace
+        backends = (
+            ServiceReference(b.namespace or own, b.name, b.port)
+            for rule in self.spec.rules
+            for b in rule.backend_refs
+            if (b.group, b.kind) == ("", "Service")
+        )
+        return HTTPRoute(own, self.metadata.name, tuple(dict.fromkeys(backends)))
+
+
+class _WireServiceCIDRSpec(APIStruct, frozen=True):
+    cidrs: tuple[str, ...] = ()
+
+
+class _WireServiceCIDR(APIStruct, frozen=True):
+    metadata: _WireMeta = _WireMeta()
+    spec: _WireServiceCIDRSpec = _WireServiceCIDRSpec()
+
+    def reduce(self, kind: str) -> ServiceCIDR:
+        del kind
+        return ServiceCIDR(self.metadata.name, self.spec.cidrs)
+
+
+# --- what the API server itself calls, and who may call it
+
+
+class _WireServiceReference(APIStruct, frozen=True):
+    namespace: str = ""
+    name: str = ""
+    port: int = 443
+
+    def reduce(self) -> ServiceReference:
+        return ServiceReference(self.namespace, self.name, self.port)
+
+
+class _WireClientConfig(APIStruct, frozen=True):
+    service: _WireServiceReference | None = None
+
+
+class _WireWebhook(APIStruct, frozen=True):
+    client_config: _WireClientConfig = _WireClientConfig()
+    failure_policy: str = "Fail"
+
+
+class _WireWebhooks(APIStruct, frozen=True):
+    metadata: _WireMeta = _WireMeta()
+    webhooks: tuple[_WireWebhook, ...] = ()
+
+    def reduce(self, kind: str) -> WebhookConfiguration:
+        return WebhookConfiguration(
+            kind,
+            self.metadata.name,
+            tuple(
+                AdmissionWebhook(w.client_config.service.reduce(), w.failure_policy)
+                for w in self.webhooks
+                if w.client_config.service is not None
+            ),
+        )
+
+
+class _WireAPIServiceSpec(APIStruct, frozen=True):
+    service: _WireServiceReference | None = None
+
+
+class _WireAPIService(APIStruct, frozen=True):
+    metadata: _WireMeta = _WireMeta()
+    spec: _WireAPIServiceSpec = _WireAPIServiceSpec()
+
+    def reduce(self, kind: str) -> APIService:
+        del kind
+        return APIService(self.metadata.name, self.spec.service.reduce() if self.spec.service else None)
+
+
+class _WireRoleRef(APIStruct, frozen=True):
+    kind: str = ""
+    name: str = ""
+
+
+class _WireSubject(APIStruct, frozen=True):
+    kind: str = ""
+    name: str = ""
+    namespace: str = ""
+
+    def accounts(self, own_namespace: str) -> Key | None:
+        """The ServiceAccounts that it stands for; None for other users.
+
+        Source: k8s.io/apiserver pkg/authentication/serviceaccount util.go: accounts as users and groups.
+        """
+        if self.kind == "ServiceAccount":
+            return intern(self.namespace or own_namespace), intern(self.name)
+        prefix, _, rest = self.name.partition(":serviceaccount")
+        if prefix != "system" or self.kind not in ("User", "Group"):
+            return None
+        match self.kind, rest.split(":"):
+            case "User", ["", namespace, name]:
+                return intern(namespace), intern(name)
+            case "Group", ["s"]:
+                return EVERY, EVERY
+            case "Group", ["s", namespace]:
+                return intern(namespace), EVERY
+            case _:
+                return None
+
+
+class _WireBinding(APIStruct, frozen=True):
+    metadata: _WireMeta = _WireMeta()
+    role_ref: _WireRoleRef = _WireRoleRef()
+    subjects: tuple[_WireSubject, ...] = ()
+
+    def reduce(self, kind: str) -> RoleBinding:
+        accounts = (s.accounts(self.metadata.namespace) for s in self.subjects)
+        return RoleBinding(
+            kind,
+            self.metadata.namespace,
+            self.metadata.name,
+            intern(self.role_ref.name),
+            self.role_ref.kind == "ClusterRole",
+            tuple(dict.fromkeys(a for a in accounts if a is not None)),
         )
 
 
@@ -623,13 +903,21 @@ class _WireClusterPolicy(APIStruct, frozen=True):
 _SHAPES: Final[dict[str, type[Any]]] = {
     NAMESPACE: _WireNamespace,
     POD: _WirePod,
-    SERVICE: Service,
+    SERVICE: _WireService,
     NODE: _WireNode,
     CONFIG_MAP: _WireConfigMap,
     ENDPOINT_SLICE: _WireEndpointSlice,
     ENDPOINTS: _WireEndpoints,
     NETWORK_POLICY: NetworkPolicy,
     INGRESS: _WireIngress,
+    INGRESS_CLASS: _WireIngressClass,
+    HTTP_ROUTE: _WireHTTPRoute,
+    SERVICE_CIDR: _WireServiceCIDR,
+    VALIDATING_WEBHOOKS: _WireWebhooks,
+    MUTATING_WEBHOOKS: _WireWebhooks,
+    API_SERVICE: _WireAPIService,
+    ROLE_BINDING: _WireBinding,
+    CLUSTER_ROLE_BINDING: _WireBinding,
     ADMIN_NETWORK_POLICY: _WireAdminPolicy,
     BASELINE_ADMIN_NETWORK_POLICY: _WireAdminPolicy,
     CLUSTER_NETWORK_POLICY: _WireClusterPolicy,
@@ -699,5 +987,5 @@ def without_nulls(value: Any) -> Any:
 
 
 def _reduce(kind: str, decoded: Any) -> Record:
-    record: Record = decoded if isinstance(decoded, NetworkPolicy | Service) else decoded.reduce(kind)
+    record: Record = decoded if isinstance(decoded, NetworkPolicy) else decoded.reduce(kind)
     return record

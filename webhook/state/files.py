@@ -7,23 +7,13 @@ from msgspec import Struct
 
 from webhook.model.cluster import Cluster, Completeness
 from webhook.model.manifest import InputError, Manifest, parse_path
-from webhook.model.objects import (
-    ADMIN_POLICIES,
-    ENDPOINTS,
-    KINDS,
-    NAMESPACE,
-    NODE,
-    NetworkPolicy,
-    Record,
-    Service,
-)
+from webhook.model.objects import ALIASES, CLUSTER_SCOPED, ENDPOINTS, KINDS, NetworkPolicy, Record, Service
 from webhook.model.parse import DecodeError, convert, convert_template
 from webhook.model.review import JUDGED
 from webhook.state.manifests import read_manifests
 
 SNAPSHOT: Final = "netadmit.io/v1/Snapshot"
 """The header document that `netadmit snapshot` writes first (CONTRACT.md, completeness)."""
-_CLUSTER_SCOPED: Final = frozenset({NAMESPACE, NODE, *ADMIN_POLICIES})
 
 
 class Reviewed(Struct, frozen=True):
@@ -137,7 +127,8 @@ class FileState:
         if not isinstance(kinds, list) or not all(isinstance(kind, str) for kind in kinds):
             self._report(manifest, 'expected a list as ["v1/Pod", …] or ["*"]', "kinds")
             return
-        self._know(KINDS if "*" in kinds else (kind for kind in kinds if kind in KINDS))
+        named = (ALIASES.get(kind, kind) for kind in kinds)
+        self._know(KINDS if "*" in kinds else (kind for kind in named if kind in KINDS))
 
     def _know(self, kinds: Iterable[str]) -> None:
         for kind in kinds:
@@ -146,7 +137,7 @@ class FileState:
 
     def _spoil(self, kind: str, manifest: Manifest, error: DecodeError) -> None:
         """An object that cannot be decoded: said, and from now on not everything of its kind is known."""
-        self._report(manifest, f"{kind}: {error.message}", error.path)
+        self._report(manifest, f"{manifest.api_version}/{manifest.kind}: {error.message}", error.path)
         self._broken.add(kind)
         if self.cluster.completeness(kind) is Completeness.COMPLETE:
             self.cluster.know(kind, Completeness.PARTIAL)
@@ -164,13 +155,14 @@ class FileState:
 
 
 def _kind(manifest: Manifest) -> str:
-    return f"{manifest.api_version}/{manifest.kind}"
+    kind = f"{manifest.api_version}/{manifest.kind}"
+    return ALIASES.get(kind, kind)
 
 
 def _placed(kind: str, data: Mapping[str, Any], metadata: Mapping[str, Any]) -> Mapping[str, Any]:
     """The object as the API server would place it: in ``default`` when it names no namespace, with a name."""
     name = metadata.get("name") or metadata.get("generateName")
-    namespace = "" if kind in _CLUSTER_SCOPED else metadata.get("namespace") or "default"
+    namespace = "" if kind in CLUSTER_SCOPED else metadata.get("namespace") or "default"
     if metadata.get("name") == name and (metadata.get("namespace") or "") == namespace:
         return data
     return {**data, "metadata": {**metadata, "name": name, "namespace": namespace}}

@@ -4,7 +4,9 @@ The records never held Secrets, environment values, users' command lines or fore
 reading the documents back gives the same records.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from ipaddress import ip_address
+from itertools import groupby
 from typing import Any, Final, TextIO
 
 import msgspec
@@ -16,6 +18,8 @@ from webhook.model.objects import (
     CILIUM_GLOBAL,
     CLUSTER_NETWORK_POLICY,
     CRON_JOB,
+    DEFAULT_CLASS,
+    EVERY,
     HELM_RELEASE,
     KINDS,
     LAST_APPLIED,
@@ -26,18 +30,25 @@ from webhook.model.objects import (
     AdminPolicy,
     AdminPort,
     AdminRule,
+    APIService,
     ConfigMap,
     Container,
     ContainerPort,
     EndpointSlice,
+    HTTPRoute,
     Ingress,
+    IngressClass,
     Key,
     Namespace,
     NetworkPolicy,
     Node,
     Pod,
     Record,
+    RoleBinding,
     Service,
+    ServiceCIDR,
+    ServiceReference,
+    WebhookConfiguration,
     Workload,
 )
 from webhook.model.schema import decode
@@ -77,44 +88,7 @@ def documents(cluster: Cluster) -> Iterator[dict[str, Any]]:
 def document(record: Record) -> dict[str, Any]:
     """One record as a Kubernetes object, without empty fields."""
     api_version, _, kind = record.kind.rpartition("/")
-    return {"apiVersion": api_version, "kind": kind, **_body(record)}
-
-
-def _body(record: Record) -> dict[str, Any]:
-    match record:
-        case NetworkPolicy() | Service():
-            return _api_shape(record)
-        case Namespace():
-            labels = {k: v for k, v in record.labels.items() if (k, v) != (NAME_LABEL, record.name)}
-            metadata = _metadata(record.key, labels, terminating=record.terminating)
-            metadata |= _filled(annotations=dict(record.annotations), creationTimestamp=record.created)
-            return {"metadata": metadata}
-        case Pod():
-            return _pod(record)
-        case Workload():
-            return _workload(record)
-        case Node():
-            metadata = _metadata(record.key, record.labels) | _filled(annotations=dict(record.annotations))
-            status = _filled(
-                addresses=[{"type": "InternalIP", "address": a} for a in record.addresses],
-                nodeInfo=_filled(kubeletVersion=record.kubelet_version),
-            )
-            return {"metadata": metadata, **_filled(spec=_filled(providerID=record.provider_id), status=status)}
-        case ConfigMap():
-            return {"metadata": _metadata(record.key), **_filled(data=dict(record.data))}
-        case EndpointSlice():
-            labels = _filled(**{"kubernetes.io/service-name": record.service})
-            return {
-                "metadata": _metadata(record.key, labels),
-                "addressType": "IPv4",
-                "endpoints": [{"addresses": list(record.addresses)}] if record.addresses else [],
-                "ports": [_filled(name=p.name, port=p.number, protocol=p.protocol) for p in record.ports],
-            }
-        case Ingress():
-            paths = [{"backend": {"service": {"name": name}}} for name in record.services]
-            return {"metadata": _metadata(record.key), **_filled(spec=_filled(rules=[{"http": {"paths": paths}}]))}
-        case AdminPolicy():
-            return _admin_policy(record)
+    return {"apiVersion": api_version, "kind": kind, **_BODIES[type(record)](record)}
 
 
 def _filled(**fields: Any) -> dict[str, Any]:
@@ -137,8 +111,29 @@ def _ports(ports: tuple[ContainerPort, ...]) -> list[dict[str, Any]]:
     return [_filled(containerPort=p.number, name=p.name, protocol=p.protocol) for p in ports]
 
 
-def _pod_spec(ports: tuple[ContainerPort, ...], *, host_network: bool, containers: tuple[Container, ...] = ()) -> Any:
+def _namespace(namespace: Namespace) -> dict[str, Any]:
+    labels = {k: v for k, v in namespace.labels.items() if (k, v) != (NAME_LABEL, namespace.name)}
+    metadata = _metadata(namespace.key, labels, terminating=namespace.terminating)
+    metadata |= _filled(annotations=dict(namespace.annotations), creationTimestamp=namespace.created)
+    return {"metadata": metadata}
+
+
+def _node(node: Node) -> dict[str, Any]:
+    metadata = _metadata(node.key, node.labels) | _filled(annotations=dict(node.annotations))
+    status = _filled(
+        addresses=[{"type": "InternalIP", "address": a} for a in node.addresses],
+        nodeInfo=_filled(kubeletVersion=node.kubelet_version),
+    )
+    return {"metadata": metadata, **_filled(spec=_filled(providerID=node.provider_id), status=status)}
+
+
+def _config_map(config_map: ConfigMap) -> dict[str, Any]:
+    return {"metadata": _metadata(config_map.key), **_filled(data=dict(config_map.data))}
+
+
+def _pod_spec(pod: Pod | Workload, containers: tuple[Container, ...] = ()) -> Any:
     """A pod's spec; all ports stand at the first container, where they keep their order."""
+    ports = pod.ports
     shown = [
         _filled(
             name=c.name,
@@ -151,7 +146,7 @@ def _pod_spec(ports: tuple[ContainerPort, ...], *, host_network: bool, container
     ] or ([{"name": "container"}] if ports else [])
     if ports:
         shown[0]["ports"] = _ports(ports)
-    return _filled(hostNetwork=host_network, containers=shown)
+    return _filled(hostNetwork=pod.host_network, serviceAccountName=pod.service_account, containers=shown)
 
 
 def _pod(pod: Pod) -> dict[str, Any]:
@@ -159,14 +154,14 @@ def _pod(pod: Pod) -> dict[str, Any]:
     return {
         "metadata": _metadata(pod.key, pod.labels, terminating=pod.terminating) | _owner(pod.owner),
         **_filled(
-            spec=_filled(nodeName=pod.node) | _pod_spec(pod.ports, host_network=pod.host_network),
+            spec=_filled(nodeName=pod.node) | _pod_spec(pod),
             status=_filled(phase=pod.phase, podIPs=[{"ip": ip} for ip in pod.ips], conditions=ready),
         ),
     }
 
 
 def _workload(workload: Workload) -> dict[str, Any]:
-    spec = _pod_spec(workload.ports, host_network=workload.host_network, containers=workload.containers)
+    spec = _pod_spec(workload, workload.containers)
     template = _filled(metadata=_filled(labels=dict(workload.labels)), spec=spec)
     metadata = _metadata(workload.key, workload.own_labels) | _owner(workload.owner)
     if workload.kind == CRON_JOB:
@@ -180,10 +175,88 @@ def _workload(workload: Workload) -> dict[str, Any]:
     status = {name: number for name, number in status.items() if number is not None}
     if workload.finished:
         status["conditions"] = [{"type": "Complete", "status": "True"}]  # type: ignore[assignment]
-    spec_fields: dict[str, Any] = {"template": template}
+    spec_fields: dict[str, Any] = {"template": template, **_filled(serviceName=workload.service_name)}
     if workload.replicas != 1:
         spec_fields["replicas"] = workload.replicas
     return {"metadata": metadata, "spec": spec_fields, **_filled(status=status)}
+
+
+def _endpoint_slice(slice_: EndpointSlice) -> dict[str, Any]:
+    """Neighbouring endpoints of which the same is known stand as one."""
+    nodes, unready = slice_.nodes or ("",) * len(slice_.addresses), frozenset(slice_.unready)
+    known = ((address, node, address in unready) for address, node in zip(slice_.addresses, nodes, strict=True))
+    return {
+        "metadata": _metadata(slice_.key, _filled(**{"kubernetes.io/service-name": slice_.service})),
+        "addressType": "IPv4",
+        "endpoints": [
+            {"addresses": [address for address, _, _ in group]}
+            | _filled(nodeName=node, conditions={"ready": False} if out else None)
+            for (node, out), group in groupby(known, key=lambda one: one[1:])
+        ],
+        "ports": [_filled(name=p.name, port=p.number, protocol=p.protocol) for p in slice_.ports],
+    }
+
+
+def _ingress(ingress: Ingress) -> dict[str, Any]:
+    paths = [
+        {"backend": {"service": _filled(name=name, port=_filled(**{_port_word(port): port}))}}
+        for name, port in ingress.backends
+    ]
+    rules = [{"http": {"paths": paths}}] if paths else []
+    return _with_spec(ingress.key, ingressClassName=ingress.class_name, rules=rules)
+
+
+def _port_word(port: int | str | None) -> str:
+    return "number" if isinstance(port, int) else "name"
+
+
+def _ingress_class(ingress_class: IngressClass) -> dict[str, Any]:
+    made = _with_spec(ingress_class.key, controller=ingress_class.controller)
+    if ingress_class.default:
+        made["metadata"]["annotations"] = {DEFAULT_CLASS: "true"}
+    return made
+
+
+def _http_route(route: HTTPRoute) -> dict[str, Any]:
+    backends = [_reference(backend) for backend in route.backends]
+    return _with_spec(route.key, rules=[{"backendRefs": backends}] if backends else [])
+
+
+def _service_cidr(service_cidr: ServiceCIDR) -> dict[str, Any]:
+    return _with_spec(service_cidr.key, cidrs=list(service_cidr.cidrs))
+
+
+def _webhooks(configuration: WebhookConfiguration) -> dict[str, Any]:
+    webhooks = [
+        {"clientConfig": {"service": _reference(webhook.service)}, "failurePolicy": webhook.failure_policy}
+        for webhook in configuration.webhooks
+    ]
+    return {"metadata": _metadata(configuration.key), **_filled(webhooks=webhooks)}
+
+
+def _api_service(api_service: APIService) -> dict[str, Any]:
+    return _with_spec(api_service.key, service=_reference(api_service.service) if api_service.service else None)
+
+
+def _reference(service: ServiceReference) -> dict[str, Any]:
+    return _filled(namespace=service.namespace, name=service.name, port=service.port)
+
+
+def _binding(binding: RoleBinding) -> dict[str, Any]:
+    role = {"kind": "ClusterRole" if binding.of_cluster else "Role", "name": binding.role}
+    subjects = [_subject(account) for account in binding.accounts]
+    return {"metadata": _metadata(binding.key), "roleRef": role, **_filled(subjects=subjects)}
+
+
+def _subject(account: Key) -> dict[str, Any]:
+    namespace, name = account
+    if name != EVERY:
+        return {"kind": "ServiceAccount", "namespace": namespace, "name": name}
+    return {"kind": "Group", "name": "system:serviceaccounts" + (f":{namespace}" if namespace != EVERY else "")}
+
+
+def _with_spec(key: Key, **spec: Any) -> dict[str, Any]:
+    return {"metadata": _metadata(key), **_filled(spec=_filled(**spec))}
 
 
 def _admin_policy(policy: AdminPolicy) -> dict[str, Any]:
@@ -236,15 +309,33 @@ def _cluster_protocol(port: AdminPort) -> dict[str, Any]:
     return {port.protocol.lower(): {"destinationPort": numbers}}
 
 
+def _network_policy(policy: NetworkPolicy) -> dict[str, Any]:
+    shown = _api_shape(policy)
+    if applied := _applied(policy.metadata.annotations.get(LAST_APPLIED, "")):
+        shown["metadata"].setdefault("annotations", {})[LAST_APPLIED] = applied
+    return shown
+
+
+def _service(service: Service) -> dict[str, Any]:
+    ingress = [_load_balancer(address) for address in service.addresses]
+    return _api_shape(service) | _filled(status=_filled(loadBalancer=_filled(ingress=ingress)))
+
+
+def _load_balancer(address: str) -> dict[str, str]:
+    try:
+        ip_address(address)
+    except ValueError:
+        return {"hostname": address}
+    return {"ip": address}
+
+
 def _api_shape(record: NetworkPolicy | Service) -> dict[str, Any]:
-    """NetworkPolicies and Services, which are kept in the API's shape; of their annotations what checks read."""
-    data = _without_empty(msgspec.to_builtins(record))
-    metadata, every = data["metadata"], record.metadata.annotations
+    """Metadata and spec, which are kept in the API's shape; of the annotations what checks read."""
+    metadata = _without_empty(msgspec.to_builtins(record.metadata))
     metadata.pop("annotations", None)
-    kept = {k: v for k, v in every.items() if k.startswith(WAIVER_PREFIX) or k in _READ}
-    if isinstance(record, NetworkPolicy) and (applied := _applied(every.get(LAST_APPLIED, ""))):
-        kept[LAST_APPLIED] = applied
-    return {"metadata": metadata | _filled(annotations=kept), "spec": data.get("spec", {})}
+    kept = {k: v for k, v in record.metadata.annotations.items() if k.startswith(WAIVER_PREFIX) or k in _READ}
+    spec = _without_empty(msgspec.to_builtins(record.spec))
+    return {"metadata": metadata | _filled(annotations=kept), "spec": spec}
 
 
 def _applied(written: str) -> str:
@@ -281,6 +372,27 @@ def _without_empty(value: Any) -> Any:
 
 def _says(value: Any) -> bool:
     return value not in (None, "", [], {}, 0, False)
+
+
+_BODIES: Final[Mapping[type[Record], Callable[[Any], dict[str, Any]]]] = {
+    Namespace: _namespace,
+    Pod: _pod,
+    Workload: _workload,
+    Service: _service,
+    EndpointSlice: _endpoint_slice,
+    NetworkPolicy: _network_policy,
+    AdminPolicy: _admin_policy,
+    Node: _node,
+    ConfigMap: _config_map,
+    Ingress: _ingress,
+    IngressClass: _ingress_class,
+    HTTPRoute: _http_route,
+    ServiceCIDR: _service_cidr,
+    WebhookConfiguration: _webhooks,
+    APIService: _api_service,
+    RoleBinding: _binding,
+}
+"""How to write each record; a test writes an object of every kind."""
 
 
 class _Dumper(yaml.CSafeDumper):
