@@ -10,9 +10,13 @@ from hypothesis import strategies as st
 
 from webhook.model.cluster import Cluster, Completeness, open_keys
 from webhook.model.objects import (
+    ADMIN_POLICIES,
+    BINDINGS,
+    CLUSTER_ROLE_BINDING,
     CRON_JOB,
     DAEMON_SET,
     DEPLOYMENT,
+    EVERY,
     JOB,
     KINDS,
     NAME_LABEL,
@@ -20,7 +24,16 @@ from webhook.model.objects import (
     POD,
     REPLICA_SET,
     STATEFUL_SET,
+    WEBHOOK_CONFIGURATIONS,
     WORKLOADS,
+    AdminPeer,
+    AdminPolicy,
+    AdmissionWebhook,
+    APIService,
+    EndpointSlice,
+    HTTPRoute,
+    Ingress,
+    IngressClass,
     Key,
     LabelSelector,
     LabelSelectorRequirement,
@@ -30,7 +43,11 @@ from webhook.model.objects import (
     ObjectMeta,
     Pod,
     Record,
+    RoleBinding,
     Service,
+    ServiceCIDR,
+    ServiceReference,
+    WebhookConfiguration,
     Workload,
 )
 from webhook.model.selectors import Selector, Term, compile_selector, equality_selector
@@ -48,6 +65,7 @@ TEMPLATES = st.builds(
     owner=st.sampled_from([None, ("Deployment", "a")]),
     replicas=st.sampled_from([0, 1, 3]),
     finished=st.booleans(),
+    service_name=st.sampled_from(["", "", "a", "b"]),
 )
 NAMESPACES = st.builds(
     lambda name, labels, going: Namespace(name, {**labels, NAME_LABEL: name}, terminating=going),
@@ -57,7 +75,38 @@ NAMESPACES = st.builds(
 )
 SERVICES = st.builds(lambda ns, name: Service(ObjectMeta(name=name, namespace=ns)), SPACES, NAMES)
 POLICIES = st.builds(lambda ns, name: NetworkPolicy(ObjectMeta(name=name, namespace=ns)), SPACES, NAMES)
-RECORDS = st.one_of(PODS, TEMPLATES, NAMESPACES, SERVICES, POLICIES, st.builds(Node, NAMES))
+SLICES = st.builds(EndpointSlice, SPACES, NAMES, service=st.sampled_from(["", "a", "b"]))
+REFERENCES = st.builds(ServiceReference, SPACES, NAMES, st.sampled_from([80, 443]))
+REFERRERS = st.one_of(
+    st.builds(
+        Ingress, SPACES, NAMES, st.lists(st.tuples(NAMES, st.sampled_from([None, 80, "http"])), max_size=3).map(tuple)
+    ),
+    st.builds(HTTPRoute, SPACES, NAMES, st.lists(REFERENCES, max_size=3).map(tuple)),
+    st.builds(
+        WebhookConfiguration,
+        st.sampled_from(WEBHOOK_CONFIGURATIONS),
+        NAMES,
+        st.lists(st.builds(AdmissionWebhook, REFERENCES), max_size=3).map(tuple),
+    ),
+    st.builds(APIService, NAMES, st.one_of(st.none(), REFERENCES)),
+)
+ACCOUNTS = st.tuples(st.one_of(SPACES, st.just(EVERY)), st.one_of(NAMES, st.just(EVERY)))
+ROLE_BINDINGS = st.builds(
+    lambda kind, namespace, name, accounts: RoleBinding(
+        kind, "" if kind == CLUSTER_ROLE_BINDING else namespace, name, accounts=tuple(accounts)
+    ),
+    st.sampled_from(BINDINGS),
+    SPACES,
+    NAMES,
+    st.lists(ACCOUNTS, max_size=3),
+)
+OF_CLUSTER = st.one_of(
+    st.builds(Node, NAMES),
+    st.builds(IngressClass, NAMES),
+    st.builds(ServiceCIDR, NAMES),
+    st.builds(AdminPolicy, st.sampled_from(ADMIN_POLICIES), NAMES, st.just("Admin"), st.just(1), st.just(AdminPeer())),
+)
+RECORDS = st.one_of(PODS, TEMPLATES, NAMESPACES, SERVICES, POLICIES, SLICES, REFERRERS, ROLE_BINDINGS, OF_CLUSTER)
 REMOVALS = st.tuples(st.sampled_from(KINDS), st.tuples(st.one_of(SPACES, st.just("")), st.one_of(NAMES, SPACES)))
 STEPS = st.lists(st.one_of(RECORDS, RECORDS, REMOVALS), max_size=30)
 
@@ -188,12 +237,74 @@ def test_nothing_is_left_behind(steps: list[Record | tuple[str, Key]]) -> None:
         here = [r for (_, key), r in objects.items() if key[0] == where]
         assert {p.key for p in cluster.policies_in(where)} == {r.key for r in here if isinstance(r, NetworkPolicy)}
         assert {s.key for s in cluster.services_in(where)} == {r.key for r in here if isinstance(r, Service)}
+    indexes = {name for name, held in vars(cluster).items() if isinstance(held, dict)} - {"_objects", "_completeness"}
+    assert {"_by_labels", "_class_of", "_population", "_policies_here", "_referrers_of"} <= indexes
     for kind, key in objects:
         cluster.remove(kind, key)
     assert not list(cluster.classes())
     assert cluster.namespace_names() == []
-    for index in ("_by_labels", "_by_namespace", "_by_value", "_by_value_here", "_namespaces_by_value", "_class_of"):
-        assert not getattr(cluster, index), index
+    assert {index: getattr(cluster, index) for index in indexes} == {index: {} for index in indexes}
+
+
+@given(STEPS)
+@settings(max_examples=250, deadline=None)
+def test_what_names_a_service_or_an_account_is_found_by_it(steps: list[Record | tuple[str, Key]]) -> None:
+    cluster, objects = after(steps)
+
+    def names(record: Record, space: str, name: str) -> bool:
+        match record:
+            case Ingress():
+                return record.namespace == space and any(service == name for service, _ in record.backends)
+            case HTTPRoute():
+                return any((b.namespace, b.name) == (space, name) for b in record.backends)
+            case WebhookConfiguration():
+                return any((w.service.namespace, w.service.name) == (space, name) for w in record.webhooks)
+            case APIService():
+                return record.service is not None and (record.service.namespace, record.service.name) == (space, name)
+            case Workload():
+                return (record.namespace, record.service_name) == (space, name)
+            case _:
+                return False
+
+    for space in ("x", "y", "z", EVERY):
+        for name in ("a", "b", EVERY):
+            referrers = [r for r in objects.values() if names(r, space, name)]
+            bindings = [r for r in objects.values() if isinstance(r, RoleBinding) and (space, name) in r.accounts]
+            slices = [
+                r
+                for r in objects.values()
+                if isinstance(r, EndpointSlice) and (r.namespace, r.service) == (space, name)
+            ]
+            assert same(cluster.referrers_of(space, name), referrers)
+            assert same(cluster.bindings_of(space, name), bindings)
+            assert same(cluster.slices_of(space, name), slices)
+
+
+@given(STEPS)
+@settings(deadline=None)
+def test_objects_by_kind(steps: list[Record | tuple[str, Key]]) -> None:
+    cluster, objects = after(steps)
+    for found, of in (
+        (cluster.namespaces, Namespace),
+        (cluster.pods, Pod),
+        (cluster.services, Service),
+        (cluster.policies, NetworkPolicy),
+        (cluster.nodes, Node),
+        (cluster.admin_policies, AdminPolicy),
+        (cluster.ingresses, Ingress),
+        (cluster.ingress_classes, IngressClass),
+        (cluster.http_routes, HTTPRoute),
+        (cluster.service_cidrs, ServiceCIDR),
+        (cluster.webhook_configurations, WebhookConfiguration),
+        (cluster.api_services, APIService),
+        (cluster.workloads(), Workload),
+    ):
+        assert same(found, [record for record in objects.values() if isinstance(record, of)]), of
+
+
+def same(found: Iterable[Record], expected: Iterable[Record]) -> bool:
+    """Whether these are the very same objects, each once, in whatever order."""
+    return sorted(map(id, found)) == sorted(map(id, expected))
 
 
 @given(STEPS)

@@ -19,9 +19,12 @@ from webhook.model.objects import (
     STATEFUL_SET,
     ContainerPort,
     EndpointSlice,
+    HTTPRoute,
+    Ingress,
     Pod,
     Record,
     Service,
+    ServiceReference,
     Workload,
 )
 from webhook.model.review import Request
@@ -397,6 +400,18 @@ def test_an_empty_selector_is_none() -> None:
 
 
 # --- ExternalName ----------------------------------------------------------------------------------------------------
+
+
+def test_an_address_that_a_proxy_takes_without_dns() -> None:
+    check, address = "external-name-is-ip", named("192.0.2.7")
+    by_route = HTTPRoute("gateway", "db", (ServiceReference("shop", "db", 80),))
+    by_ingress = Ingress("shop", "db", (("db", 80),))
+    claims = Workload(STATEFUL_SET, "shop", "db", {}, service_name="db")
+    others = [Ingress("other", "db", (("db", 80),)), HTTPRoute("gateway", "x", (ServiceReference("gateway", "db"),))]
+    assert levels(say(check, address, claims, *others)) == [Level.WARNING]
+    assert say(check, address, by_ingress) == []
+    assert say(check, address, by_route) == []
+
 
 NOT_FOUND = "external-name-not-found"
 POSTGRES = service("{port: 5432}")

@@ -9,13 +9,79 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webhook.model.cluster import Cluster, Completeness
-from webhook.model.objects import KINDS, LAST_APPLIED, NAMESPACE, POD, ConfigMap, Namespace, NetworkPolicy, Pod, Service
+from webhook.model.objects import (
+    API_SERVICE,
+    CLUSTER_ROLE_BINDING,
+    ENDPOINT_SLICE,
+    HTTP_ROUTE,
+    INGRESS,
+    INGRESS_CLASS,
+    KINDS,
+    LAST_APPLIED,
+    MUTATING_WEBHOOKS,
+    NAMESPACE,
+    POD,
+    ROLE_BINDING,
+    SERVICE_CIDR,
+    VALIDATING_WEBHOOKS,
+    AdmissionWebhook,
+    APIService,
+    ConfigMap,
+    EndpointSlice,
+    HTTPRoute,
+    Ingress,
+    IngressClass,
+    Namespace,
+    NetworkPolicy,
+    Pod,
+    Record,
+    RoleBinding,
+    Service,
+    ServiceCIDR,
+    ServiceReference,
+    WebhookConfiguration,
+)
 from webhook.model.parse import convert
 from webhook.state.files import FileState
 from webhook.state.snapshot import write_snapshot
 
 FIXTURES = sorted((Path(__file__).parent / "fixtures" / "enforcement").glob("*.yaml"))
 EXAMPLE = Path(__file__).parents[1] / "webhook" / "cli" / "example"
+
+
+RECORDS: list[Record] = [
+    EndpointSlice("shop", "empty", "web"),
+    EndpointSlice("shop", "bare", addresses=("10.0.0.1", "10.0.0.2")),
+    EndpointSlice(
+        "shop",
+        "whole",
+        "web",
+        ("10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5"),
+        unready=("10.0.0.2", "10.0.0.4"),
+        nodes=("a", "a", "b", "", "b"),
+    ),
+    Ingress("shop", "none"),
+    Ingress("shop", "web", (("web", 80), ("web", "http"), ("bare", None)), "nginx"),
+    IngressClass("plain", "example.com/ingress"),
+    IngressClass("nginx", "k8s.io/ingress-nginx", default=True),
+    HTTPRoute("shop", "none"),
+    HTTPRoute("shop", "web", (ServiceReference("shop", "web", 80), ServiceReference("other", "api"))),
+    ServiceCIDR("kubernetes", ("10.96.0.0/12", "fd00::/108")),
+    WebhookConfiguration(VALIDATING_WEBHOOKS, "none"),
+    WebhookConfiguration(
+        MUTATING_WEBHOOKS,
+        "mesh",
+        (
+            AdmissionWebhook(ServiceReference("mesh", "inject", 443), "Ignore"),
+            AdmissionWebhook(ServiceReference("mesh", "inject", 8443)),
+        ),
+    ),
+    APIService("v1.apps"),
+    APIService("v1beta1.metrics.k8s.io", ServiceReference("kube-system", "metrics-server", 443)),
+    RoleBinding(ROLE_BINDING, "shop", "nobody", "view", of_cluster=True),
+    RoleBinding(ROLE_BINDING, "shop", "web", "web", accounts=(("shop", "web"), ("other", "default"), ("shop", "*"))),
+    RoleBinding(CLUSTER_ROLE_BINDING, "", "all", "discovery", of_cluster=True, accounts=(("*", "*"),)),
+]
 
 
 def written(cluster: Cluster) -> str:
@@ -80,6 +146,14 @@ def test_everything_a_policy_and_a_service_can_say() -> None:
             "clusterIP": "None",
             "ports": [{"name": "a", "port": 80, "targetPort": "http", "nodePort": 30080}, {"name": "b", "port": 81}],
             "publishNotReadyAddresses": True,
+            "clusterIPs": ["None"],
+            "externalIPs": ["192.0.2.9"],
+            "externalTrafficPolicy": "Local",
+            "internalTrafficPolicy": "Cluster",
+            "loadBalancerClass": "example.com/lb",
+        },
+        "status": {
+            "loadBalancer": {"ingress": [{"ip": "192.0.2.1"}, {"hostname": "lb.example.com"}, {"ip": "fd00::1"}]}
         },
     }
     records = [convert(NetworkPolicy.kind, policy), convert(Service.kind, service)]
@@ -92,6 +166,14 @@ def test_everything_a_policy_and_a_service_can_say() -> None:
     assert kept.spec == one.spec
     assert kept.metadata.annotations == {"netadmit.io/ignore.peer-matches-nothing": "later"}
     assert back.get(Service.kind, ("shop", "s")) == records[1]
+    assert isinstance(records[1], Service)
+    assert records[1].addresses == ("192.0.2.1", "lb.example.com", "fd00::1")
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.kind.rpartition("/")[2])
+def test_everything_that_is_kept_of_other_kinds(record: Record) -> None:
+    cluster = Cluster.of([record])
+    assert_same(cluster, read_back(written(cluster)).cluster)
 
 
 def test_annotations_that_checks_read_and_no_others() -> None:
@@ -173,6 +255,30 @@ def test_nothing_private_is_in_it() -> None:
     text = written(state.cluster)
     assert "s3cret" not in text
     assert text.count("app: web") == 4
+
+
+def test_nothing_private_of_the_kinds_that_name_services_and_accounts() -> None:
+    metadata = {"name": "x", "namespace": "shop", "annotations": {"note": "s3cret"}, "labels": {"note": "s3cret"}}
+    service = {"namespace": "shop", "name": "web", "path": "/s3cret"}
+    users = [{"kind": "User", "name": "s3cret@example.com"}, {"kind": "Group", "name": "s3cret:serviceaccounts"}]
+    account = {"kind": "ServiceAccount", "namespace": "shop", "name": "web"}
+    match = [{"headers": [{"name": "Authorization", "value": "s3cret"}]}]
+    objects = {
+        INGRESS: {"spec": {"tls": [{"secretName": "s3cret"}], "rules": [{"host": "s3cret.example.com"}]}},
+        INGRESS_CLASS: {"spec": {"controller": "x.io/y", "parameters": {"kind": "Secret", "name": "s3cret"}}},
+        HTTP_ROUTE: {"spec": {"rules": [{"matches": match, "backendRefs": [{"name": "web", "port": 80}]}]}},
+        SERVICE_CIDR: {"spec": {"cidrs": ["10.0.0.0/8"]}},
+        VALIDATING_WEBHOOKS: {"webhooks": [{"name": "a", "clientConfig": {"service": service, "caBundle": "s3cret"}}]},
+        MUTATING_WEBHOOKS: {"webhooks": [{"name": "a", "clientConfig": {"url": "https://s3cret.example.com"}}]},
+        API_SERVICE: {"spec": {"service": service, "caBundle": "s3cret"}},
+        ROLE_BINDING: {"roleRef": {"kind": "Role", "name": "edit"}, "subjects": [*users, account]},
+        CLUSTER_ROLE_BINDING: {"roleRef": {"kind": "ClusterRole", "name": "edit"}, "subjects": users},
+        ENDPOINT_SLICE: {"endpoints": [{"addresses": ["10.0.0.1"], "targetRef": {"kind": "Pod", "name": "s3cret"}}]},
+    }
+    text = written(Cluster.of(convert(kind, {"metadata": metadata, **body}) for kind, body in objects.items()))
+    assert text.count("name: x\n") == len(objects)
+    assert "s3cret" not in text
+    assert "name: web" in text
 
 
 def test_only_what_is_complete_is_called_complete() -> None:

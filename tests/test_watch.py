@@ -17,7 +17,17 @@ from aiohttp.test_utils import TestServer
 
 from webhook.kube import CredentialsError
 from webhook.model.cluster import Completeness
-from webhook.model.objects import CONFIG_MAP, KINDS, NAMESPACE, NETWORK_POLICY, POD
+from webhook.model.objects import (
+    ALIASES,
+    CLUSTER_NETWORK_POLICY,
+    CONFIG_MAP,
+    HTTP_ROUTE,
+    KINDS,
+    NAMESPACE,
+    NETWORK_POLICY,
+    OPTIONAL,
+    POD,
+)
 from webhook.state import watch
 from webhook.state.watch import RESOURCES, LiveState, Resource, Timing
 
@@ -25,6 +35,8 @@ Script = Callable[[web.Request], Awaitable[web.StreamResponse]]
 NAMESPACES = next(r for r in RESOURCES if r.kind == NAMESPACE)
 POLICIES = next(r for r in RESOURCES if r.kind == NETWORK_POLICY)
 PODS = next(r for r in RESOURCES if r.kind == POD)
+ROUTES = next(r for r in RESOURCES if r.kind == HTTP_ROUTE)
+CLUSTER_POLICIES = next(r for r in RESOURCES if r.kind == CLUSTER_NETWORK_POLICY)
 
 
 class Clock:
@@ -611,6 +623,117 @@ async def test_what_may_not_be_read_is_unknown_said_once_and_asked_for_rarely(
     ]
 
 
+def route(name: str, version: int) -> dict[str, Any]:
+    return {"metadata": {"name": name, "namespace": "shop", "resourceVersion": str(version)}, "spec": {}}
+
+
+async def test_of_an_optional_kind_that_is_not_served_there_is_none(api: API, caplog: pytest.LogCaptureFixture) -> None:
+    for path in (ROUTES.path, *ROUTES.others):
+        api.will(*[refuse(404, "the server could not find the requested resource")] * 4, path=path)
+    api.will(stream(added(route("web", 1)), bookmark(5, end=True), then="end"), path=ROUTES.path)
+    caplog.set_level(logging.INFO, "netadmit.state")
+    async with running(api, ROUTES) as run:
+        state = run.state
+        assert state.cluster.complete(HTTP_ROUTE)
+        assert state.unknown == {}
+        (status,) = state.status()
+        assert (status.synced, status.objects, status.age, status.restarts, status.reason) == (True, 0, None, 0, "")
+        await eventually(lambda: state.cluster.keys(HTTP_ROUTE))  # somebody has installed the Gateway API
+        for pause, about in zip(run.clock.pauses, [15, 60, 240, 240], strict=True):
+            assert about * 0.8 <= pause <= about * 1.2
+        assert state.status()[0].age is not None
+        assert state.status()[0].restarts == 0
+    assert caplog.messages == []
+
+
+async def test_an_optional_kind_is_followed_where_it_is_served(api: API) -> None:
+    more = asyncio.Event()
+    policy = {
+        "metadata": {"name": "deny", "resourceVersion": "3"},
+        "spec": {"tier": "Admin", "priority": 1, "subject": {"namespaces": {}}},
+    }
+    api.will(refuse(404), path=CLUSTER_POLICIES.path)
+    (newer,) = CLUSTER_POLICIES.others
+    api.will(stream(added(policy), bookmark(5, end=True), more.wait, then="end"), refuse(404), path=newer)
+    api.will(stream(bookmark(9, end=True)), path=CLUSTER_POLICIES.path)
+    async with running(api, CLUSTER_POLICIES) as run:
+        assert [p.name for p in run.state.cluster.admin_policies] == ["deny"]
+        assert run.clock.pauses == []
+        more.set()  # and then only the other version is served, and holds none
+        await eventually(lambda: not run.state.cluster.keys(CLUSTER_NETWORK_POLICY))
+        assert run.state.cluster.complete(CLUSTER_NETWORK_POLICY)
+        assert run.clock.pauses == []
+    assert [q["path"] for q in api.asked] == [
+        "/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies",
+        *["/apis/policy.networking.k8s.io/v1beta1/clusternetworkpolicies"] * 2,
+        "/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies",
+    ]
+
+
+async def test_what_is_uninstalled_takes_its_objects_with_it(api: API) -> None:
+    gate, hold = asyncio.Event(), asyncio.Event()
+    api.will(stream(added(route("web", 1)), bookmark(5, end=True), gate.wait, then="end"), path=ROUTES.path)
+    for path in (ROUTES.path, *ROUTES.others):
+        api.will(refuse(404), path=path)
+    async with running(api, ROUTES) as run:
+        assert run.state.cluster.keys(HTTP_ROUTE)
+        run.state.sleep = lambda _: hold.wait()
+        since = run.clock()
+        gate.set()
+        await eventually(lambda: not run.state.cluster.keys(HTTP_ROUTE))
+        assert run.state.cluster.complete(HTTP_ROUTE)
+        async with asyncio.timeout(1):  # nobody waits for news of what is not there
+            assert not await run.state.wait_newer(since, [HTTP_ROUTE], 60)
+
+
+@pytest.mark.parametrize("code", [403, 404])
+async def test_an_optional_kind_that_may_not_be_read_is_unknown(api: API, code: int) -> None:
+    """Who may not read a kind is told so whether it is served or not; that it is not served says more."""
+    hold = asyncio.Event()
+    api.will(refuse(403, "httproutes is forbidden"), refuse(code, "again"), path=ROUTES.path)
+    for path in ROUTES.others:
+        api.will(refuse(code), path=path)
+    api.will(stream(added(namespace("a", 1)), bookmark(5, end=True)))
+    run = Run(api, (ROUTES, NAMESPACES), None)
+    pauses = iter([asyncio.sleep(0), hold.wait()])
+    run.state.sleep = lambda _: next(pauses)
+    task = asyncio.create_task(run.state.run())
+    assert await run.state.wait_synced(2)
+    assert run.names == ["a"]
+    await eventually(lambda: len(api.asked) > 2)
+    if code == 403:
+        await eventually(lambda: run.state.unknown == {HTTP_ROUTE: "forbidden: 403: again"})
+        assert run.state.cluster.completeness(HTTP_ROUTE) is Completeness.ABSENT
+    else:
+        await eventually(lambda: run.state.unknown == {})
+        assert run.state.cluster.complete(HTTP_ROUTE)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_an_optional_kind_that_cannot_be_asked_for_any_more_is_doubted(api: API) -> None:
+    """Somebody may have installed it while the API server does not answer."""
+    for path in (ROUTES.path, *ROUTES.others):
+        api.will(refuse(404), path=path)
+    back = asyncio.Event()
+
+    async def other(request: web.Request) -> web.StreamResponse:
+        await back.wait()
+        return await refuse(404)(request)
+
+    api.will(*[refuse(503, "no leader")] * 20, other, path=ROUTES.path)
+    for path in ROUTES.others:
+        api.will(refuse(404), path=path)
+    async with running(api, ROUTES) as run:
+        assert run.state.cluster.complete(HTTP_ROUTE)
+        await eventually(lambda: len(api.asked) == 23)
+        assert run.state.cluster.completeness(HTTP_ROUTE) is Completeness.PARTIAL
+        assert run.state.unknown[HTTP_ROUTE].endswith("503: no leader")
+        back.set()
+        await eventually(lambda: run.state.cluster.complete(HTTP_ROUTE))
+        assert run.state.unknown == {}
+
+
 async def test_a_denied_kind_does_not_hold_up_the_others(api: API) -> None:
     hold = asyncio.Event()
     api.will(stream(added(namespace("a", 1)), bookmark(5, end=True)))
@@ -807,6 +930,11 @@ def test_everything_the_checks_read_is_followed() -> None:
     assert paths["v1/Pod"] == "/api/v1/pods"
     assert paths["batch/v1/CronJob"] == "/apis/batch/v1/cronjobs"
     assert paths["discovery.k8s.io/v1/EndpointSlice"] == "/apis/discovery.k8s.io/v1/endpointslices"
+    assert paths["policy.networking.k8s.io/v1alpha1/AdminNetworkPolicy"] == (
+        "/apis/policy.networking.k8s.io/v1alpha1/adminnetworkpolicies"
+    )
+    assert {r.kind for r in RESOURCES if r.others} == set(ALIASES.values())
+    assert {r.kind for r in RESOURCES if r.optional} == OPTIONAL
     assert {r.title for r in RESOURCES if r.kind == CONFIG_MAP} >= {"v1/ConfigMap openshift-dns/dns-default"}
 
 

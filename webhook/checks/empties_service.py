@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from webhook.backends import endpoints, matched
 from webhook.check import Check, Context, Example, Finding, Level, Operation, count
 from webhook.model.cluster import Cluster
-from webhook.model.objects import ENDPOINT_SLICE, POD, EndpointSlice, Pod, Service
+from webhook.model.objects import POD, Pod, Service
 from webhook.model.selectors import describe, equality_selector
 
 
@@ -43,14 +43,7 @@ def run(ctx: Context) -> Iterator[Finding]:
 def _filled_by_others(cluster: Cluster, service: Service, had: Collection[Pod]) -> bool:
     """Whether somebody fills the Service with addresses that are not its pods': then the selector may go."""
     known = {ip for pod in had for ip in pod.ips}
-    namespace = service.metadata.namespace
-    for key in cluster.keys(ENDPOINT_SLICE):
-        if key[0] != namespace:
-            continue
-        found = cluster.get(ENDPOINT_SLICE, key)
-        if isinstance(found, EndpointSlice) and found.service == service.metadata.name:
-            return not known.issuperset(found.addresses)
-    return False
+    return any(not known.issuperset(found.addresses) for found in cluster.slices_of(*service.key))
 
 
 def _as_yaml(service: Service) -> str:

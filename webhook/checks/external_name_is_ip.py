@@ -6,7 +6,7 @@ from typing import Final
 
 from webhook.check import Check, Context, Example, Finding, Level, View
 from webhook.dns import dns_of
-from webhook.model.objects import INGRESS, Ingress, Service
+from webhook.model.objects import HTTP_ROUTE, INGRESS, HTTPRoute, Ingress, Service
 
 _LONGEST: Final = 16
 
@@ -34,14 +34,8 @@ def _is_address(name: str) -> bool:
 
 
 def _served_by_ingress(ctx: Context) -> bool:
-    """Whether an Ingress leads to the Service: controllers take the address from it, without DNS."""
-    namespace, name = ctx.service.key
-    for key in ctx.cluster.keys(INGRESS):
-        if key[0] == namespace:
-            found = ctx.cluster.get(INGRESS, key)
-            if isinstance(found, Ingress) and name in found.services:
-                return True
-    return False
+    """Whether an Ingress or HTTPRoute leads to the Service: controllers take the address from it, without DNS."""
+    return any(isinstance(found, Ingress | HTTPRoute) for found in ctx.cluster.referrers_of(*ctx.service.key))
 
 
 _SERVICE = """
@@ -71,7 +65,7 @@ CHECK = Check(
     "address, labelled kubernetes.io/service-name.",
     run=run,
     judges=(Service.kind,),
-    rests_on=(INGRESS,),
+    rests_on=(INGRESS, HTTP_ROUTE),
     bad=(
         Example(title="an address", object=_SERVICE, says="externalName 192.0.2.7 is an address, not a name: CoreDNS"),
         Example(

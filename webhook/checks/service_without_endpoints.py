@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from webhook.backends import endpoints, headless, matched
 from webhook.check import Check, Context, Example, Finding, Level, View
-from webhook.model.objects import CILIUM_GLOBAL, ENDPOINT_SLICE, EndpointSlice, Service
+from webhook.model.objects import CILIUM_GLOBAL, ENDPOINT_SLICE, Service
 
 
 def run(ctx: Context) -> Iterator[Finding]:
@@ -14,7 +14,7 @@ def run(ctx: Context) -> Iterator[Finding]:
         return
     if service.metadata.annotations.get(CILIUM_GLOBAL, "").lower() == "true":
         return  # its endpoints are in other clusters (docs.cilium.io, Cluster Mesh)
-    if _has_slice(ctx):
+    if ctx.cluster.slices_of(*service.key):  # also without addresses: somebody keeps it for the Service
         return
     if isinstance(ctx.old, Service) and endpoints(ctx.old, matched(ctx, ctx.old)):
         return  # what this update takes away is empties-service's to say
@@ -28,17 +28,6 @@ def run(ctx: Context) -> Iterator[Finding]:
     message = "it has no selector and no EndpointSlice: it leads nowhere"
     remedy = f"add a selector, or a slice labelled kubernetes.io/service-name: {service.metadata.name}"
     yield Finding("spec.selector", message, remedy, level)
-
-
-def _has_slice(ctx: Context) -> bool:
-    """Whether any slice is labelled for the Service: also one without addresses, which somebody keeps for it."""
-    namespace, name = ctx.service.key
-    for key in ctx.cluster.keys(ENDPOINT_SLICE):
-        if key[0] == namespace:
-            found = ctx.cluster.get(ENDPOINT_SLICE, key)
-            if isinstance(found, EndpointSlice) and found.service == name:
-                return True
-    return False
 
 
 _SERVICE = """

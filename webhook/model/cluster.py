@@ -10,12 +10,17 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from webhook.model.objects import (
+    ADMIN_POLICIES,
+    API_SERVICE,
     CONFIG_MAP,
     CRON_JOB,
     DAEMON_SET,
+    HTTP_ROUTE,
+    INGRESS,
+    INGRESS_CLASS,
     JOB,
     KINDS,
     NAME_LABEL,
@@ -25,9 +30,17 @@ from webhook.model.objects import (
     POD,
     REPLICA_SET,
     SERVICE,
+    SERVICE_CIDR,
     STATEFUL_SET,
+    WEBHOOK_CONFIGURATIONS,
     WORKLOADS,
+    AdminPolicy,
+    APIService,
     ConfigMap,
+    EndpointSlice,
+    HTTPRoute,
+    Ingress,
+    IngressClass,
     Key,
     Labels,
     Namespace,
@@ -35,7 +48,10 @@ from webhook.model.objects import (
     Node,
     Pod,
     Record,
+    RoleBinding,
     Service,
+    ServiceCIDR,
+    WebhookConfiguration,
     Workload,
 )
 from webhook.model.selectors import Selector, Term
@@ -44,6 +60,8 @@ _R = TypeVar("_R", bound=Record)
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 _E = TypeVar("_E")
+_Links: TypeAlias = dict[Key, dict[tuple[str, Key], Record]]
+"""From what objects name to these objects, by kind and key."""
 
 
 class Completeness(Enum):
@@ -130,6 +148,23 @@ def open_keys(workload: Workload) -> Mapping[str, str]:
     return added
 
 
+def services_named_by(record: Record) -> Iterable[Key]:
+    """The Services that an object names: an Ingress's, a webhook configuration's, a StatefulSet's …"""
+    match record:
+        case Ingress():
+            return [(record.namespace, name) for name in record.services]
+        case HTTPRoute():
+            return dict.fromkeys(backend.key for backend in record.backends)
+        case WebhookConfiguration():
+            return dict.fromkeys(webhook.service.key for webhook in record.webhooks)
+        case APIService():
+            return [record.service.key] if record.service is not None else ()
+        case Workload():
+            return [(record.namespace, record.service_name)] if record.service_name else ()
+        case _:
+            return ()
+
+
 class Cluster:
     """What is known of a cluster.
 
@@ -152,6 +187,9 @@ class Cluster:
         self._services_here: dict[str, dict[str, Service]] = {}
         self.arriving_policies: dict[Key, NetworkPolicy | None] = {}
         """The policies of files that are under review, each with the one of the state that it replaces."""
+        self._slices_of: _Links = {}
+        self._bindings_of: _Links = {}
+        self._referrers_of: _Links = {}
         self.on_removed: Callable[[Record], None] = lambda _: None
         """Called with every object that is removed."""
         self.followers: list[Callable[[Record], None]] = []
@@ -179,8 +217,7 @@ class Cluster:
         objects = self._objects[kind]
         if key not in objects and not arriving:
             self._population[key[0]] += 1
-        if isinstance(record, Namespace):
-            self._index_namespace(objects.get(key), record)
+        before = objects.get(key)
         objects[key] = record
         self.generation += 1
         if isinstance(record, NetworkPolicy):
@@ -189,7 +226,11 @@ class Cluster:
             self._services_here.setdefault(key[0], {})[key[1]] = record
         elif isinstance(record, Pod):
             self._classify(kind, key, record, None if record.finished else (record.namespace, record.labels, {}))
-        elif isinstance(record, Workload):
+        elif isinstance(record, Namespace):
+            self._index_namespace(before, record)
+        else:
+            self._relink(before, record)
+        if isinstance(record, Workload):
             self._classify(
                 kind,
                 key,
@@ -212,10 +253,12 @@ class Cluster:
             _discard(self._policies_here, *key)
         elif isinstance(gone, Service):
             _discard(self._services_here, *key)
+        else:
+            self._relink(gone, None)
         self._population[key[0]] -= 1
         if not self._population[key[0]]:
             del self._population[key[0]]
-        if kind == POD or kind in WORKLOADS:
+        if isinstance(gone, Pod | Workload):
             self._declassify(kind, key)
         for follow in self.followers:
             follow(gone)
@@ -239,6 +282,27 @@ class Cluster:
         if after is not None:
             for label in after.labels.items():
                 self._namespaces_by_value.setdefault(label, {})[after.name] = None
+
+    def _relink(self, before: Record | None, after: Record | None) -> None:
+        """Keeps the indexes from what an object names to the object."""
+        if before is not None:
+            for index, named in self._links(before):
+                _discard(index, named, (before.kind, before.key))
+        if after is not None:
+            for index, named in self._links(after):
+                index.setdefault(named, {})[after.kind, after.key] = after
+
+    def _links(self, record: Record) -> Iterator[tuple[_Links, Key]]:
+        match record:
+            case EndpointSlice():
+                if record.service:
+                    yield self._slices_of, (record.namespace, record.service)
+            case RoleBinding():
+                for account in dict.fromkeys(record.accounts):
+                    yield self._bindings_of, account
+            case _:
+                for service in services_named_by(record):
+                    yield self._referrers_of, service
 
     @staticmethod
     def _stands_for_pods(workload: Workload) -> bool:
@@ -338,6 +402,36 @@ class Cluster:
     def nodes(self) -> Iterator[Node]:
         return self._all(NODE, Node)
 
+    @property
+    def admin_policies(self) -> Iterator[AdminPolicy]:
+        for kind in ADMIN_POLICIES:
+            yield from self._all(kind, AdminPolicy)
+
+    @property
+    def ingresses(self) -> Iterator[Ingress]:
+        return self._all(INGRESS, Ingress)
+
+    @property
+    def ingress_classes(self) -> Iterator[IngressClass]:
+        return self._all(INGRESS_CLASS, IngressClass)
+
+    @property
+    def http_routes(self) -> Iterator[HTTPRoute]:
+        return self._all(HTTP_ROUTE, HTTPRoute)
+
+    @property
+    def service_cidrs(self) -> Iterator[ServiceCIDR]:
+        return self._all(SERVICE_CIDR, ServiceCIDR)
+
+    @property
+    def webhook_configurations(self) -> Iterator[WebhookConfiguration]:
+        for kind in WEBHOOK_CONFIGURATIONS:
+            yield from self._all(kind, WebhookConfiguration)
+
+    @property
+    def api_services(self) -> Iterator[APIService]:
+        return self._all(API_SERVICE, APIService)
+
     def policies_in(self, namespace: str) -> Collection[NetworkPolicy]:
         """The NetworkPolicies of a namespace."""
         return self._policies_here.get(namespace, {}).values()
@@ -345,6 +439,23 @@ class Cluster:
     def services_in(self, namespace: str) -> Collection[Service]:
         """The Services of a namespace."""
         return self._services_here.get(namespace, {}).values()
+
+    def slices_of(self, namespace: str, service: str) -> Collection[EndpointSlice]:
+        """The EndpointSlices that are labelled for a Service."""
+        return _only(EndpointSlice, self._slices_of.get((namespace, service), {}))
+
+    def referrers_of(self, namespace: str, service: str) -> Collection[Record]:
+        """What names a Service: Ingresses, HTTPRoutes, webhook configurations, APIServices and StatefulSets."""
+        return self._referrers_of.get((namespace, service), {}).values()
+
+    def bindings_of(self, namespace: str, account: str) -> Collection[RoleBinding]:
+        """The bindings that name a ServiceAccount (`Pod.account`).
+
+        Those of the group of all accounts of its namespace, or of the cluster, are not among them: every cluster has
+        one, OpenShift one in every namespace, so they say nothing about an account in particular. They are found with
+        `EVERY` in place of the account, or of both.
+        """
+        return _only(RoleBinding, self._bindings_of.get((namespace, account), {}))
 
     def workloads(self, *kinds: str) -> Iterator[Workload]:
         for kind in kinds or WORKLOADS:
@@ -434,6 +545,10 @@ class Cluster:
     ) -> list[PodClass]:
         """Those of these classes that a podSelector matches, in these namespaces or in all."""
         return [c for c in candidates if (namespaces is None or c.namespace in namespaces) and c.matched_by(selector)]
+
+
+def _only(of: type[_R], links: Mapping[tuple[str, Key], Record]) -> list[_R]:
+    return [record for record in links.values() if isinstance(record, of)]
 
 
 _NONE: Final[Mapping[PodClass, None]] = {}

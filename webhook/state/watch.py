@@ -1,9 +1,10 @@
 """The live state: list+watch of every kind that the checks read, decoded straight into a `Cluster`.
 
 One reflector a resource streams its objects in (WatchList; pages of 500 where the server has none), follows the watch,
-and begins anew when the server has forgotten where it was. What may not be read is known to be unknown, and asked for
-again a few times an hour. Semantics as in k8s.io/client-go tools/cache/reflector.go; why not an existing informer, and
-what this one must do: facts/production.md 1 and 4.
+and begins anew when the server has forgotten where it was. What may not be read is known to be unknown, and of an
+optional kind that is not served there is none; both are asked for again a few times an hour. Semantics as in
+k8s.io/client-go tools/cache/reflector.go; why not an existing informer, and what this one must do: facts/production.md
+1 and 4.
 
 Everything here runs on one event loop and changes the cluster between reviews, never within one.
 """
@@ -26,20 +27,33 @@ from webhook import __version__
 from webhook.kube import CredentialsError
 from webhook.model.cluster import Cluster, Completeness
 from webhook.model.objects import (
+    ADMIN_NETWORK_POLICY,
+    ALIASES,
+    API_SERVICE,
+    BASELINE_ADMIN_NETWORK_POLICY,
+    CLUSTER_NETWORK_POLICY,
+    CLUSTER_ROLE_BINDING,
     CONFIG_MAP,
     CRON_JOB,
     DAEMON_SET,
     DEPLOYMENT,
     ENDPOINT_SLICE,
+    HTTP_ROUTE,
     INGRESS,
+    INGRESS_CLASS,
     JOB,
+    MUTATING_WEBHOOKS,
     NAMESPACE,
     NETWORK_POLICY,
     NODE,
+    OPTIONAL,
     POD,
     REPLICA_SET,
+    ROLE_BINDING,
     SERVICE,
+    SERVICE_CIDR,
     STATEFUL_SET,
+    VALIDATING_WEBHOOKS,
     Key,
     Labels,
     Record,
@@ -57,6 +71,13 @@ class Resource(Struct, frozen=True):
     fields: str = ""
     """The fieldSelector."""
     key: Key | None = None
+    others: tuple[str, ...] = ()
+    """Where else it may be, when it is not served at ``path``: other versions of the same shape."""
+
+    @property
+    def optional(self) -> bool:
+        """Whether not being served is nothing strange, and means that there is none."""
+        return self.kind in OPTIONAL
 
     @property
     def title(self) -> str:
@@ -77,6 +98,17 @@ _PLURALS: Final = {
     ENDPOINT_SLICE: "endpointslices",
     NETWORK_POLICY: "networkpolicies",
     INGRESS: "ingresses",
+    INGRESS_CLASS: "ingressclasses",
+    HTTP_ROUTE: "httproutes",
+    SERVICE_CIDR: "servicecidrs",
+    ADMIN_NETWORK_POLICY: "adminnetworkpolicies",
+    BASELINE_ADMIN_NETWORK_POLICY: "baselineadminnetworkpolicies",
+    CLUSTER_NETWORK_POLICY: "clusternetworkpolicies",
+    VALIDATING_WEBHOOKS: "validatingwebhookconfigurations",
+    MUTATING_WEBHOOKS: "mutatingwebhookconfigurations",
+    API_SERVICE: "apiservices",
+    ROLE_BINDING: "rolebindings",
+    CLUSTER_ROLE_BINDING: "clusterrolebindings",
 }
 _FIELDS: Final = {POD: "status.phase!=Succeeded,status.phase!=Failed"}
 """Finished pods have no network, and can be most of a cluster's (facts/production.md 3.15)."""
@@ -108,7 +140,15 @@ def _path(kind: str, plural: str) -> str:
 
 
 RESOURCES: Final[tuple[Resource, ...]] = (
-    *(Resource(kind, _path(kind, plural), _FIELDS.get(kind, "")) for kind, plural in _PLURALS.items()),
+    *(
+        Resource(
+            kind,
+            _path(kind, plural),
+            _FIELDS.get(kind, ""),
+            others=tuple(_path(alias, plural) for alias, meant in ALIASES.items() if meant == kind),
+        )
+        for kind, plural in _PLURALS.items()
+    ),
     *(
         Resource(
             CONFIG_MAP, f"/api/v1/namespaces/{namespace}/configmaps", f"metadata.name={name}", key=(namespace, name)
@@ -128,6 +168,8 @@ class Timing(Struct, frozen=True):
         backoff: the first pause after a failure, and the longest one; between them it doubles.
         denied: pauses before what may not be read is tried again, the last one repeated. The first are short because
             an API server that has just started denies everything for a moment.
+        unserved: the same for an optional kind that is not served. All are shorter than
+            ``stale``, because nothing is heard of it between them.
         stale: a kind of which nothing was heard for so long is only partly known.
     """
 
@@ -136,6 +178,7 @@ class Timing(Struct, frozen=True):
     answer: float = 60.0
     backoff: tuple[float, float] = (1.0, 30.0)
     denied: tuple[float, ...] = (15.0, 60.0, 300.0)
+    unserved: tuple[float, ...] = (15.0, 60.0, 240.0)
     stale: float = 300.0
 
 
@@ -169,9 +212,10 @@ class KindStatus(Struct, frozen=True):
 
     Args:
         completeness: what not finding an object means.
-        synced: its first list is in, or it cannot be read.
+        synced: its first list is in, or it cannot be read, or is not served and need not be.
         objects: how many are held.
-        age: seconds since the server last said anything about it (for ConfigMap: about the quietest); None before.
+        age: seconds since the server last said anything about it (for ConfigMap: about the quietest); None before, and
+            where nothing is followed.
         restarts: how often a list or watch failed.
         reason: why the kind, or a part of it, is not known; empty when it is complete.
     """
@@ -249,8 +293,9 @@ _PATIENCE: Final = 3
 """After so many refusals the place where the watch should go on is doubted: etcd may have been restored from an older
 state, and no server says so. So many failures are worth a line in the log, too: watches are cut all the time."""
 
+_NOT_FOUND: Final = 404
 _GONE: Final = 410
-_DENIED: Final = {403: "forbidden", 404: "not served"}
+_DENIED: Final = {403: "forbidden", _NOT_FOUND: "not served"}
 _BUSY: Final = frozenset({401, 429, 503})
 """Answers that say nothing about the request itself."""
 _NO_WATCH_LIST: Final = frozenset({400, 405, 406, 415, 422, 501})
@@ -296,6 +341,8 @@ class _Reflector:
         self.synced = False
         self.denied = ""
         """Why it may not be read; empty when it may."""
+        self.unserved = False
+        """It is not served, and need not be: there is none."""
         self.stale = False
         self.heard: float | None = None
         """When the server last said anything about it."""
@@ -308,7 +355,15 @@ class _Reflector:
         """Where the watch goes on; empty: list first."""
         self._failures = 0
         self._denials = 0
+        self._paths = (resource.path, *resource.others)
+        self._misses = 0
+        """How many of them in a row were not served; the first is asked next."""
         self._connected_at = 0.0
+
+    @property
+    def followed(self) -> bool:
+        """Whether news of it may come at any time."""
+        return not self.denied and not self.unserved
 
     @property
     def settled(self) -> bool:
@@ -370,6 +425,8 @@ class _Reflector:
 
     async def _after(self, error: Exception) -> float:
         """Draws the consequences of a failure, and says how many seconds to wait."""
+        if self.resource.optional and isinstance(error, _RefusedError) and error.code == _NOT_FOUND:
+            return self._miss()
         self.restarts += 1
         self.problem = _line(error)
         if self._connected_at and self._state.clock() - self._connected_at >= _HEALTHY:
@@ -419,11 +476,28 @@ class _Reflector:
         """Forgets the objects: nobody will say any more when they change."""
         if not self.denied:
             _log.warning("%s cannot be read and counts as unknown: %s", self.resource.title, reason)
-        self.denied, self.synced, self.stale, self._version = reason, False, False, ""
+        self.denied, self.synced, self.stale, self.unserved, self._version = reason, False, False, False, ""
         self.undecodable = {}
         self._replace({})
         self._state.settle(self.resource.kind)
-        pauses = self._state.timing.denied
+        return self._later(self._state.timing.denied)
+
+    def _miss(self) -> float:
+        """An optional kind is not served here: it may be under another version, or there is none."""
+        self._paths = (*self._paths[1:], self._paths[0])
+        self._misses += 1
+        self._version, self._failures = "", 0
+        if self._misses % len(self._paths):
+            return 0.0
+        self._contact()
+        _log.debug("%s is not served", self.resource.title)
+        self.denied, self.synced, self.unserved, self.problem = "", True, True, ""
+        self.undecodable = {}
+        self._replace({})
+        self._state.settle(self.resource.kind)
+        return self._later(self._state.timing.unserved)
+
+    def _later(self, pauses: tuple[float, ...]) -> float:
         pause = pauses[min(self._denials, len(pauses) - 1)]
         self._denials += 1
         self._failures = 0
@@ -447,7 +521,7 @@ class _Reflector:
             query = {**query, "fieldSelector": self.resource.fields}
         headers = await access.headers()
         response = await session.get(
-            f"{access.server}{self.resource.path}",
+            f"{access.server}{self._paths[0]}",
             params=query,
             headers=headers,
             ssl=access.ssl_context(),
@@ -459,7 +533,7 @@ class _Reflector:
         if response.status != 200:
             async with response:
                 raise await _refusal(response)
-        self._connected_at = self._state.clock()
+        self._connected_at, self._misses = self._state.clock(), 0
         return response
 
     async def _list(self, session: aiohttp.ClientSession) -> None:
@@ -578,7 +652,7 @@ class _Reflector:
         if self.denied:
             _log.info("%s can be read again", self.resource.title)
         self.undecodable, self._version = undecodable, version
-        self.synced, self.denied, self._denials, self.problem = True, "", 0, ""
+        self.synced, self.denied, self.unserved, self._denials, self.problem = True, "", False, 0, ""
         _log.debug("%s synced: %d objects", self.resource.title, len(seen))
         self._state.settle(self.resource.kind)
         self._state.announce(self.resource.kind)
@@ -664,7 +738,7 @@ class LiveState:
                 completeness=self._completeness(kind),
                 synced=all(r.settled for r in reflectors),
                 objects=len(self.cluster.keys(kind)),
-                age=max((age for r in reflectors if (age := r.age) is not None and not r.denied), default=None),
+                age=max((age for r in reflectors if (age := r.age) is not None and r.followed), default=None),
                 restarts=sum(r.restarts for r in reflectors),
                 reason=self._reason(kind),
             )
@@ -691,9 +765,9 @@ class LiveState:
 
         Returns:
             True as soon as an event or bookmark that came after `since` is in the cluster; False when none came in
-            time, or none can come because nothing of these kinds can be read.
+            time, or none can come because nothing of these kinds is followed.
         """
-        followed = [kind for kind in kinds if any(not r.denied for r in self._of.get(kind, ()))]
+        followed = [kind for kind in kinds if any(r.followed for r in self._of.get(kind, ()))]
         if any(self._changed.get(kind, since) > since for kind in followed):
             return True
         if not followed:
