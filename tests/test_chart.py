@@ -111,6 +111,7 @@ def test_the_configuration_is_one_that_netadmit_takes(values: Path | None) -> No
         ("config.kind=Config", "at '/config'"),
         ("resources.limits.memmory=1Gi", "additional properties 'memmory' not allowed"),
         ("networkPolicy.apiServerCIDRs[0]=10.0.0.1", "at '/networkPolicy/apiServerCIDRs/0'"),
+        ("rbac.readBindings=nobody", "at '/rbac/readBindings'"),
         ("serviceAccount.create=false", "serviceAccount.name: needed when serviceAccount.create is false"),
     ],
 )
@@ -153,6 +154,15 @@ def test_it_may_read_exactly_what_it_follows_and_write_two_things() -> None:
     assert set(_rules(rendered())) == expected | own
     for values in ("cert-manager", "secret"):
         assert set(_rules(rendered(f"--values={CHART}/ci/{values}-values.yaml"))) == expected, values
+
+
+def test_role_bindings_need_not_be_readable() -> None:
+    both = {("*", "rbac.authorization.k8s.io", f"{word}s") for word in ("rolebinding", "clusterrolebinding")}
+    with_them, without = (
+        {rule[:3] for rule in _rules(rendered(*arguments))} for arguments in ([], ["--set=rbac.readBindings=false"])
+    )
+    assert with_them - without == both
+    assert without < with_them
 
 
 def test_roles_are_bound_to_its_service_account_alone() -> None:
