@@ -21,6 +21,8 @@ COMMANDS: Final = {
     "review": "answers one AdmissionReview",
     "check": "judges files as if they were applied together",
     "checks": "lists the checks, or explains one",
+    "connectivity": "says who can reach whom, by workload",
+    "diff": "says what a change opens and cuts",
     "audit": "judges what is in the cluster already",
     "enforcement": "says whether this cluster enforces NetworkPolicies, who does, and from what it is told",
     "snapshot": "writes the live state that checks read, as YAML",

@@ -205,6 +205,16 @@ class Cluster:
             cluster.put(record)
         return cluster
 
+    def copy(self) -> "Cluster":
+        """Another cluster of the same objects, to be changed on its own."""
+        found = Cluster(self._completeness)
+        for records in self._objects.values():
+            for record in records.values():
+                found.put(record)
+        for namespace, number in self._population.items():
+            found._population[namespace] = number  # what is only mentioned, too
+        return found
+
     # --- change
 
     def put(self, record: Record, *, arriving: bool = False) -> None:

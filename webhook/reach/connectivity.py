@@ -212,6 +212,7 @@ class Connectivity:
         self.workloads: Sequence[str] = [names[at] for at in numbers(matrix.present)]
         self.open: Sequence[str] = [names[at] for at in numbers(matrix.open)]
 
+    @property
     def flows(self) -> Iterator[Flow]:
         """Every flow: from workloads by name, then from the outside by destination."""
         matrix, layout = self._matrix, self._matrix.layout

@@ -70,6 +70,19 @@ class FileState:
             if record is not None:
                 self.cluster.put(record)
 
+    def unload(self, paths: Iterable[str], *, stdin: BinaryIO | None = None) -> None:
+        """Takes the objects that files name out of the state; one that is not there is told as a problem."""
+        for manifest in self._manifests(paths, stdin):
+            kind = _kind(manifest)
+            metadata = manifest.data.get("metadata")
+            if kind not in KINDS or not isinstance(metadata, Mapping):
+                continue
+            placed = _placed(kind, manifest.data, metadata)["metadata"]
+            key = (str(placed.get("namespace") or ""), str(placed.get("name") or ""))
+            if self.cluster.get(kind, key) is None:
+                self._report(manifest, f"{kind} {'/'.join(filter(None, key))} is not in the state", "metadata.name")
+            self.cluster.remove(kind, key)
+
     def review(self, paths: Iterable[str], *, stdin: BinaryIO | None = None) -> list[Reviewed]:
         """Reads the files that are to be applied: their objects go on top of the state, and are returned in order.
 

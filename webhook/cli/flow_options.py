@@ -1,0 +1,37 @@
+"""What the commands about flows have in common."""
+
+import sys
+from importlib import import_module
+from typing import Any
+
+from webhook.model.cluster import Cluster
+from webhook.model.objects import NAMESPACE, NETWORK_POLICY, POD, WORKLOADS
+
+FORMS = {"text": "text", "json": "machine", "markdown": "markdown", "dot": "dot", "html": "html"}
+"""The modules of `webhook.report.flows` by the name of their form."""
+
+
+def say_what_is_empty(cluster: Cluster) -> None:
+    """Says which kinds are taken as empty because nothing of them is there (CONTRACT.md, completeness)."""
+    missing = []
+    if not any(cluster.keys(kind) for kind in (POD, *WORKLOADS)):
+        missing.append("pods and workloads")
+    if not cluster.keys(NETWORK_POLICY):
+        missing.append("NetworkPolicies")
+    if not cluster.keys(NAMESPACE):
+        missing.append("Namespaces (each is taken to have its name as its only label)")
+    for kind in missing:
+        sys.stderr.write(f"netadmit: there are no {kind} in this state\n")
+
+
+def write_pieces(form: str, what: str, found: Any) -> None:
+    """Writes what was found in the form that was asked for, piece by piece.
+
+    Args:
+        form: one of `FORMS`.
+        what: ``connectivity`` or ``difference``.
+        found: what the form's function of that name takes.
+    """
+    write = getattr(import_module(f"webhook.report.flows.{FORMS[form]}"), what)
+    for piece in write(found):
+        sys.stdout.write(piece)
