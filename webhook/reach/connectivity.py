@@ -6,7 +6,6 @@ flows are what its egress row shares with the ingress rows that admit it.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from webhook.model.objects import Direction
 from webhook.reach.cidr import END, IPV6, Range, format_range
 from webhook.reach.endpoints import Endpoint, Population, treated_differently
 from webhook.reach.flows import Flow
@@ -59,7 +58,7 @@ class _Plane:
         self.egress: dict[int, Relation] = {}
         self.ingress: dict[int, Relation] = {}
         self.open_to_all = 0
-        """Those whose ingress nothing restricts."""
+        """Those whose ingress nothing restricts; the outside is among them."""
         self.admitted: dict[int, list[tuple[int, Ports]]] = {}
         """For each source the sets of others that admit it, with the ports; no destination is in two of them."""
 
@@ -112,7 +111,7 @@ class Matrix:
         everyone = self._turn_set(scenario.everyone(0))
         first = self._planes[0]
         self.open = bits_of(
-            [at for at in numbers(first.open_to_all) if first.egress[at].get(ALL_PORTS) == everyone],
+            [at for at in numbers(first.open_to_all & self.present) if first.egress[at].get(ALL_PORTS) == everyone]
         )
         """The endpoints that nothing restricts."""
         self._of_ipv6_alone = self._of_both = 0
@@ -144,7 +143,9 @@ class Matrix:
         for at, endpoint in self.endpoints.items():
             plane.egress[at] = self._turn(scenario.row(endpoint.cell, "Egress", number))
             plane.ingress[at] = self._turn(scenario.row(endpoint.cell, "Ingress", number))
-        plane.take_ingress(self._turn_set(scenario.everyone(number)))
+        everyone = self._turn_set(scenario.everyone(number))
+        plane.take_ingress(everyone)
+        plane.open_to_all |= everyone & self.layout.outside
         return plane
 
     def _turn(self, relation: Relation) -> Relation:
@@ -187,12 +188,6 @@ class Matrix:
     def from_outside(self, at: int) -> Relation:
         """From which outside addresses an endpoint can be reached, and on which ports."""
         return within(self._planes[0].ingress[at], self.layout.outside)
-
-    def isolated(self, at: int, direction: Direction) -> bool:
-        """Whether something restricts an endpoint in a direction."""
-        plane = self._planes[0]
-        rows = plane.ingress if direction == "Ingress" else plane.egress
-        return rows[at].get(ALL_PORTS, 0) != self.present | self.layout.outside
 
 
 class Connectivity:
