@@ -115,7 +115,11 @@ def process(*arguments: str, **more: Any) -> "subprocess.CompletedProcess[bytes]
 
 def test_fine_is_0(run: Run, write: Write) -> None:
     outcome = run("check", write("p.yaml", SOUND), "--cluster", write("s.yaml", SNAPSHOT))
-    assert outcome == (0, "1 object: nothing to say\nnot known: enforcement: no known engine was found\n", "")
+    assert outcome.code == 0
+    assert outcome.out.startswith(
+        "1 object: nothing to say\nnot known: enforcement: no known engine was found\neffect: "
+    )
+    assert outcome.err == ""
 
 
 def test_denied_is_1(run: Run, write: Write) -> None:
@@ -377,6 +381,8 @@ p.yaml:18:3: error[rules-without-policy-type] NetworkPolicy shop/api
 
 2 objects: 1 error, 1 warning
 not known: enforcement: no known engine was found
+effect: cuts ip:0.0.0.0/0 -> shop/Pod/api-1
+effect: isolates ingress of shop/Pod/api-1
 """
     )
 

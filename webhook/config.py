@@ -46,6 +46,14 @@ class Mode(StrEnum):
     OFF = "off"
 
 
+class Effects(StrEnum):
+    """When the answer says what a policy does to traffic: to people who try it with a dry run, always, or never."""
+
+    DRY_RUN = "dry-run"
+    ALWAYS = "always"
+    OFF = "off"
+
+
 class Waivers(StrEnum):
     """Who may waive a check's warnings: whoever writes the object, only who may annotate its Namespace, or nobody.
 
@@ -89,6 +97,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
         checks: per check its level, action, and who may waive it.
         namespaces: for single namespaces; the first that matches holds, and its mode stands above the label.
         disclose: what messages may say about other namespaces.
+        effects: when answers say what a policy does to traffic.
     """
 
     mode: Mode = Mode.ENFORCE
@@ -97,6 +106,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     checks: Mapping[str, CheckSettings] = {}
     namespaces: tuple[NamespaceSettings, ...] = ()
     disclose: Disclosure = Disclosure.NAMESPACE
+    effects: Effects = Effects.DRY_RUN
 
     def settings_of(self, namespace: str) -> NamespaceSettings | None:
         """What is set for this namespace alone."""
@@ -179,9 +189,10 @@ def parse_config(data: Any) -> Config:
         if data.get(key) != expected:
             raise ConfigError(f"{key}: {data.get(key)!r}, expected {expected!r}")
     settings = {k: v for k, v in data.items() if k not in ("apiVersion", "kind")}
-    for modes in (settings, *_mappings(settings.get("namespaces"))):
-        if modes.get("mode") is False:
-            modes["mode"] = Mode.OFF.value  # YAML 1.1 reads a bare off as false
+    for holder in (settings, *_mappings(settings.get("namespaces"))):
+        holder.update(
+            {switch: "off" for switch in ("mode", "effects") if holder.get(switch) is False}
+        )  # YAML 1.1's off
     try:
         config = msgspec.convert(settings, Config)
     except msgspec.ValidationError as error:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from webhook.check import (
@@ -23,13 +24,17 @@ from webhook.check import (
     View,
 )
 from webhook.checks import all_checks
-from webhook.config import Config, Mode, Waivers
+from webhook.config import Config, Effects, Mode, Waivers
+from webhook.effects import MOST_LINES, effect_lines
 from webhook.model.cluster import Cluster
 from webhook.model.manifest import Manifest, value_at
 from webhook.model.objects import MODE_LABEL, WAIVER_PREFIX, Key, Labels, NetworkPolicy, Service
 from webhook.model.review import Request
-from webhook.verdict import Action, ObjectReference, Ruling, Verdict
+from webhook.verdict import Action, ObjectReference, Ruling, Verdict, line_about
 
+_EFFECT: Final = "effect"
+"""What stands at the end of a line about traffic, where a check's id stands else."""
+_SERVICE_ACCOUNTS: Final = "system:serviceaccount:"
 EVERYTHING_ELSE: Final = "*"
 ANYTHING: Final = "*"
 _WHOLE_OBJECT: Final = (
@@ -214,7 +219,34 @@ class Judge:
             and not _terminating(cluster, request.namespace)
         )
         reference = _reference(request.kind, request.namespace, request.name)
-        return self._judge(ctx, reference, may_deny=may_deny, synced=synced, before=before)
+        judgement = self._judge(ctx, reference, may_deny=may_deny, synced=synced, before=before)
+        if synced and self._tells_effects(request) and self._mode(ctx) is not Mode.OFF:
+            return self._with_effects(judgement, ctx, reference)
+        return judgement
+
+    def _tells_effects(self, request: Request) -> bool:
+        """Whether the person who asks is told what the policy does to traffic (CONTRACT.md, effects)."""
+        if self.config.effects is not Effects.DRY_RUN:
+            return self.config.effects is Effects.ALWAYS
+        return request.dry_run and not request.user.startswith(_SERVICE_ACCOUNTS)
+
+    def _with_effects(self, judgement: Judgement, ctx: Context, reference: ObjectReference) -> Judgement:
+        """The judgement with the effects of the change; what goes wrong in finding them denies and hides nothing."""
+        ctx.steps = MOST_STEPS
+        try:
+            told = effect_lines(ctx)
+        except TooLargeError:
+            unknown = f"{reference} is too large to say what it does to traffic"
+            return msgspec.structs.replace(judgement, unknown=(*judgement.unknown, unknown))
+        except Exception as error:  # noqa: BLE001 - as with a check
+            crash = Crash(_EFFECT, error)
+            self._on_crash(crash)
+            return msgspec.structs.replace(judgement, crashes=(*judgement.crashes, crash))
+        lines = [line_about(reference, line, _EFFECT) for line in told[:MOST_LINES]]
+        if len(told) > MOST_LINES:
+            more = f"and {len(told) - MOST_LINES} more: netadmit diff --live --apply FILE"
+            lines.append(line_about(reference, more, _EFFECT))
+        return msgspec.structs.replace(judgement, verdict=Verdict(judgement.verdict.rulings, tuple(lines)))
 
     def check(self, manifest: Manifest, judged: Judged | None, cluster: Cluster) -> Judgement:
         """Judges one object of a file, as if all files were applied together (CONTRACT.md, ``check``).

@@ -238,7 +238,8 @@ class Service:
 def saying(judgement: Judgement, speaks: frozenset[Action]) -> Judgement:
     """The judgement without what another path says."""
     kept = tuple(r for r in judgement.verdict.rulings if r.action in speaks or r.action is Action.IGNORE)
-    return msgspec.structs.replace(judgement, verdict=Verdict(kept))
+    effects = judgement.verdict.effects if Action.WARN in speaks else ()
+    return msgspec.structs.replace(judgement, verdict=Verdict(kept, effects))
 
 
 def answer(request: Request, judgement: Judgement) -> bytes:

@@ -66,15 +66,19 @@ class Ruling(Struct, frozen=True):
     @property
     def line(self) -> str:
         """``NetworkPolicy shop/api: what it means; what to write instead [check-id]``, at most 256 characters."""
-        head, tail = f"{self.object}: ", f" [{self.check}]"
-        # `clean` keeps the length: cutting first spares it the megabytes that a selector may have.
-        return head + clean(elide(self.finding.line, LONGEST_LINE - len(head) - len(tail))) + tail
+        return line_about(self.object, self.finding.line, self.check)
 
 
 class Verdict(Struct, frozen=True):
-    """What is answered to one admission request; ``rulings`` are the most severe first."""
+    """What is answered to one admission request.
+
+    Args:
+        rulings: the most severe first.
+        effects: what the change does to traffic, as lines.
+    """
 
     rulings: tuple[Ruling, ...] = ()
+    effects: tuple[str, ...] = ()
 
     @property
     def denied(self) -> bool:
@@ -82,7 +86,7 @@ class Verdict(Struct, frozen=True):
 
     @property
     def warned(self) -> bool:
-        """Whether there is a warning; without writing any line."""
+        """Whether there is a warning; without writing any line. That traffic changes is none."""
         return any(r.action is Action.WARN for r in self.rulings)
 
     @property
@@ -93,7 +97,14 @@ class Verdict(Struct, frozen=True):
     @property
     def warnings(self) -> list[str]:
         """One line a warning, within what the API server passes on; the last line says how many were left out."""
-        return within_budget([r.line for r in self.rulings if r.action is Action.WARN])
+        return within_budget([*(r.line for r in self.rulings if r.action is Action.WARN), *self.effects])
+
+
+def line_about(reference: ObjectReference, text: str, tag: str) -> str:
+    """One line about an object, with the id of what says it, as long as the API server passes on."""
+    head, tail = f"{reference}: ", f" [{tag}]"
+    # `clean` keeps the length: cutting first spares it the megabytes that a selector may have.
+    return head + clean(elide(text, LONGEST_LINE - len(head) - len(tail))) + tail
 
 
 def within_budget(lines: Sequence[str], budget: int = BUDGET) -> list[str]:

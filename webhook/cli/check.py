@@ -12,6 +12,7 @@ from webhook.check import Level
 from webhook.cli import DENIED, OK, UNUSABLE, UsageError
 from webhook.cli.state_options import add_state_arguments, load_state, report_problems, standard_input
 from webhook.config import Config, ConfigError, load_config
+from webhook.effects import effects_of_files
 from webhook.model.manifest import InputError, parse_path
 from webhook.model.review import JUDGED
 from webhook.pipeline import Crash, Judge
@@ -117,4 +118,5 @@ def judge_files(judge: Judge, state: FileState, reviewed: list[Reviewed]) -> Res
                     path=item.error.path,
                 )
             )
-    return Results(objects, tuple(results), tuple(sorted(unknown)))
+    effects = effects_of_files(state.cluster)
+    return Results(objects, tuple(results), tuple(sorted(unknown)), effects, on_a_state=state.beside_files)

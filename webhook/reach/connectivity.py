@@ -243,22 +243,22 @@ def flows_to(layout: Layout, destination: str, relation: Relation) -> Iterator[F
             yield Flow(name, destination, describe(ports))
 
 
-def matrices(*graphs: Graph) -> list[Matrix]:
+def matrices(*scenarios: Scenario) -> list[Matrix]:
     """The matrices of states that are to be compared: in one layout, with the same workloads taken apart."""
-    scenarios = [Scenario(graph) for graph in graphs]
-    for graph in graphs:
+    graphs = {id(s.graph): s.graph for s in scenarios}
+    for graph in graphs.values():
         graph.refresh()
-    populations = [Population(graph) for graph in graphs]
+    populations = {key: Population(graph) for key, graph in graphs.items()}
     split: set[str] = set()
-    for population, scenario in zip(populations, scenarios, strict=True):
-        split |= treated_differently(population, scenario)
-    endpoints = [population.endpoints(split) for population in populations]
+    for scenario in scenarios:
+        split |= treated_differently(populations[id(scenario.graph)], scenario)
+    endpoints = {key: population.endpoints(split) for key, population in populations.items()}
     layout = Layout(
-        {name for each in endpoints for name in each},
-        {atom.first for graph in graphs for atom in graph.atoms},
-        ipv6=any(graph.has_ipv6 for graph in graphs),
+        {name for each in endpoints.values() for name in each},
+        {atom.first for graph in graphs.values() for atom in graph.atoms},
+        ipv6=any(graph.has_ipv6 for graph in graphs.values()),
     )
-    return [Matrix(scenario, each, layout) for scenario, each in zip(scenarios, endpoints, strict=True)]
+    return [Matrix(scenario, endpoints[id(scenario.graph)], layout) for scenario in scenarios]
 
 
 def connectivity(graph: Graph, *, every: bool = False) -> Connectivity:
@@ -268,4 +268,4 @@ def connectivity(graph: Graph, *, every: bool = False) -> Connectivity:
         graph: the cluster.
         every: say the flows between what nothing restricts, too; without, these are named once as ``open``.
     """
-    return Connectivity(matrices(graph)[0], every=every)
+    return Connectivity(matrices(Scenario(graph))[0], every=every)

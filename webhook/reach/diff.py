@@ -8,6 +8,7 @@ from webhook.reach.connectivity import Matrix, flows_from, flows_to, matrices
 from webhook.reach.flows import Flow
 from webhook.reach.graph import Graph
 from webhook.reach.relation import Relation, minus, numbers
+from webhook.reach.scenario import Scenario
 
 
 class Difference(Struct, frozen=True):
@@ -25,7 +26,11 @@ def difference(before: Graph, after: Graph) -> Difference:
 
     A workload that is in one state only has no flows in the other.
     """
-    one, other = matrices(before, after)
+    return compare(*matrices(Scenario(before), Scenario(after)))
+
+
+def compare(one: Matrix, other: Matrix) -> Difference:
+    """The flows in which two states of one layout differ."""
     return Difference(added=list(_beyond(other, one)), removed=list(_beyond(one, other)))
 
 

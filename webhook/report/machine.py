@@ -12,7 +12,7 @@ def as_json(results: Results) -> bytes:
     """The results as one JSON document."""
     document = {
         "findings": [_finding(r) for r in in_file_order(results.findings)],
-        "effects": [],
+        "effects": list(results.effects),
         "waived": [{**_finding(r), "reason": r.ruling.waived} for r in results.waived],
         "summary": {
             "objects": results.objects,

@@ -1,6 +1,7 @@
 """The outcome of judging files, as every output form needs it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from msgspec import Struct
 
@@ -28,11 +29,15 @@ class Results(Struct, frozen=True):
         objects: how many NetworkPolicies and Services were judged.
         results: in the order of the files.
         unknown: kinds and questions that could not be known.
+        effects: what the policies of the files do to traffic, as CONTRACT.md writes it.
+        on_a_state: whether there is anything beside the files: else all that their policies do is new.
     """
 
     objects: int
     results: tuple[Result, ...]
     unknown: tuple[str, ...] = ()
+    effects: Sequence[Mapping[str, Any]] = ()
+    on_a_state: bool = False
 
     @property
     def findings(self) -> list[Result]:

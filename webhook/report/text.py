@@ -2,10 +2,10 @@
 
 import os
 import sys
-from collections.abc import Iterator
-from typing import Final, TextIO
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, TextIO
 
-from webhook.check import Level, count
+from webhook.check import Level, count, enumerate_some
 from webhook.model.manifest import Position
 from webhook.report.results import Result, Results, in_file_order
 from webhook.verdict import Action, clean, elide
@@ -15,6 +15,11 @@ _LONGEST: Final = 1000
 _SHOWN: Final = (60, 140)
 """Characters of a long line of the file that are shown before and after the field: JSON may be all in one."""
 _COLOURS: Final = {Level.ERROR: "1;31", Level.WARNING: "1;33", Level.NOTE: "1;36"}
+
+_VERBS: Final = {"cut": "cuts", "opened": "opens", "freed": "frees", "isolated": "isolates"}
+_COLOURS_OF_CHANGES: Final = {"cut": "31", "opened": "33", "freed": "33", "isolated": "36"}
+_MOST_EFFECTS: Final = 5
+_MOST_PORTS: Final = 3
 
 
 class Paint:
@@ -46,6 +51,8 @@ def lines(results: Results, *, notes: bool = False) -> Iterator[str]:
             yield from _finding(result, paint)
             yield ""
     yield _summary(results, paint, notes=notes)
+    if results.on_a_state:
+        yield from _effects(results.effects, paint)
 
 
 def _finding(result: Result, paint: Paint) -> Iterator[str]:
@@ -92,6 +99,31 @@ def _word(text: str) -> str:
     text = text.removeprefix("- ").rstrip()
     key = text.partition(":")[0]
     return key if key and not key.startswith(("{", "[")) else text[:1]
+
+
+def _effects(effects: Sequence[Mapping[str, Any]], paint: Paint) -> Iterator[str]:
+    """What is cut and opened, most first; a few lines, the rest is counted."""
+    alike: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+    for effect in effects:
+        if "src" in effect:
+            key = (effect["change"], effect["dst"], tuple(effect["ports"]))
+            alike.setdefault(key, []).append(effect["src"])
+        else:
+            alike.setdefault((effect["change"], effect["direction"], ()), []).append(effect["workload"])
+    order = list(_VERBS)
+    ranked = sorted(alike.items(), key=lambda e: (order.index(e[0][0]), e[0][2] != ("all",), -len(e[1]), e[0]))
+    # Many ranges are "all ports but …": what is left there is what counts, and a difference shows it better.
+    shown = [e for e in ranked if len(e[0][2]) <= _MOST_PORTS][:_MOST_EFFECTS]
+    for (change, what, ports), names in shown:
+        who = enumerate_some(names)
+        if ports:
+            on = "" if ports == ("all",) else f" on {', '.join(ports)}"
+            text = f"{who} -> {what}{on}"
+        else:
+            text = f"{what} of {who}"
+        yield f"effect: {paint(_COLOURS_OF_CHANGES[change], _VERBS[change])} {_text(text)}"
+    if len(ranked) > len(shown):
+        yield paint("2", f"effect: and {len(ranked) - len(shown)} more: netadmit diff --apply shows them")
 
 
 def _summary(results: Results, paint: Paint, *, notes: bool) -> str:

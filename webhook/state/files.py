@@ -54,6 +54,11 @@ class FileState:
         if complete:
             self._know(KINDS)
 
+    @property
+    def beside_files(self) -> bool:
+        """Whether there is a state beside the files that are under review."""
+        return self.objects > 0 or self._given
+
     def load(self, paths: Iterable[str], *, stdin: BinaryIO | None = None) -> None:
         """Reads state from files, folders and ``-`` (standard input)."""
         for manifest in self._manifests(paths, stdin):
@@ -88,7 +93,7 @@ class FileState:
 
         With no state beside them the files are the state: an object in a namespace then shows that it exists.
         """
-        arriving = self.objects > 0 or self._given
+        arriving = self.beside_files
         reviewed: list[Reviewed] = []
         for manifest in self._manifests(paths, stdin):
             kind = _kind(manifest)
