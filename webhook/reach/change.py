@@ -3,53 +3,77 @@
 Only the rows of cells whose policies change are looked at, however large the cluster is.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from webhook.model.objects import Direction, Key, NetworkPolicy
-from webhook.reach.graph import Cell, Graph, Stack
+from webhook.reach.graph import Bound, Cell, Graph
 from webhook.reach.ports import ALL_PORTS, Ports, intersection
-from webhook.reach.relation import Relation, add, join, minus, numbers, within
+from webhook.reach.relation import Relation, add, join, minus, within
 from webhook.reach.scenario import One, Scenario, row
 
 _OPPOSITE: Mapping[Direction, Direction] = {"Ingress": "Egress", "Egress": "Ingress"}
 
 
-def partners(scenario: Scenario, cell: Cell, direction: Direction) -> Relation:
-    """Who can really reach a cell (Ingress), or whom it can reach (Egress): where both sides let it through.
+class Partners:
+    """Who can really reach a cell, or whom it can reach: where both sides let it through.
 
-    The outside is among them; a cell with several pods may be its own partner. Own nodes are not looked at.
+    What the policies of others say of a cell is looked up once, for as long as the graph stays as it is.
     """
-    found = _partners(scenario, cell, direction, 0)
-    if scenario.planes > 1:
-        apart = scenario.graph.without_common_ipv4(cell)
-        if apart:
-            found = within(found, ~apart)
-        if cell.has_second_family:
-            join(found, _partners(scenario, cell, direction, 1))
-    return found
 
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._ones: dict[tuple[Cell, int], One] = {}
+        self._known: dict[tuple[object, ...], Ports] = {}
 
-def _partners(scenario: Scenario, cell: Cell, direction: Direction, plane: int) -> Relation:
-    own = scenario.row(cell, direction, plane)
-    theirs = _OPPOSITE[direction]
-    restricted = scenario.restricted(theirs)
-    found: Relation = {}
-    one = One(scenario.graph, plane, cell)
-    cells = scenario.graph.cells
-    known: dict[tuple[Stack, object], Ports] = {}
-    for ports, others in own.items():
-        if free := others & ~restricted:
-            add(found, ports, free)
-        for number in numbers(others & restricted):
-            other = cells[number]
-            stack = scenario.stack(other, theirs)
-            key = stack, other.named if theirs == "Ingress" else None
-            allowed = known.get(key)
-            if allowed is None:
-                allowed = known[key] = next(iter(row(stack, other, theirs, one)), ())
-            add(found, intersection(ports, allowed), 1 << number)
-    return found
+    def of(self, scenario: Scenario, cell: Cell, direction: Direction, among: int | None = None) -> Relation:
+        """Who can reach a cell (Ingress), or whom it can reach (Egress).
+
+        The outside is among them; a cell with several pods may be its own partner. Own nodes are not looked at.
+
+        Args:
+            scenario: the policies.
+            cell: the cell.
+            direction: of the cell's traffic.
+            among: only these others; None for all.
+        """
+        found = self._of(scenario, cell, direction, 0, among)
+        if scenario.planes > 1:
+            apart = self._graph.without_common_ipv4(cell)
+            if apart:
+                found = within(found, ~apart)
+            if cell.has_second_family:
+                join(found, self._of(scenario, cell, direction, 1, among))
+        return found
+
+    def _of(self, scenario: Scenario, cell: Cell, direction: Direction, plane: int, among: int | None) -> Relation:
+        own = scenario.row(cell, direction, plane)
+        if among is not None:
+            own = within(own, among)
+        theirs = _OPPOSITE[direction]
+        restricted, groups = scenario.bound(theirs)
+        found: Relation = {}
+        bound = 0
+        for ports, others in own.items():
+            add(found, ports, others & ~restricted)
+            bound |= others & restricted
+        for group in groups if bound else ():
+            if bound & group.cells:
+                allowed = self._allowed(group, theirs, cell, plane)
+                for ports, others in own.items():
+                    add(found, intersection(ports, allowed), others & group.cells)
+        return found
+
+    def _allowed(self, group: Bound, direction: Direction, other: Cell, plane: int) -> Ports:
+        """What the policies on some cells say of one other."""
+        key = (group.stack, direction, other, plane, group.cell.named if direction == "Ingress" else None)
+        found = self._known.get(key)
+        if found is None:
+            one = self._ones.get((other, plane))
+            if one is None:
+                one = self._ones[other, plane] = One(self._graph, plane, other)
+            found = self._known[key] = next(iter(row(group.stack, group.cell, direction, one)), ())
+        return found
 
 
 class Change:
@@ -72,7 +96,8 @@ class Change:
         self.before = Scenario(graph, before)
         self.after = Scenario(graph, after)
         self._namespaces = {key[0] for key in (*before, *after)}
-        self._partners: dict[tuple[bool, Cell, Direction], Relation] = {}
+        self._partners = Partners(graph)
+        self._kept: dict[tuple[bool, Cell, Direction], Relation] = {}
 
     @property
     def near(self) -> Iterator[Cell]:
@@ -105,37 +130,49 @@ class Change:
         return [c for c in self.near if self.before.stack(c, direction).own and not self.after.stack(c, direction).own]
 
     def partners_before(self, cell: Cell, direction: Direction) -> Relation:
-        """`partners`, kept."""
-        return self._kept(cell, direction, after=False)
+        """Who could reach a cell, or whom it could reach (`Partners.of`)."""
+        return self._partners_of(self.before, cell, direction)
 
     def partners_after(self, cell: Cell, direction: Direction) -> Relation:
-        """`partners`, kept."""
-        return self._kept(cell, direction, after=True)
+        """Who can reach a cell, or whom it can reach (`Partners.of`)."""
+        return self._partners_of(self.after, cell, direction)
 
-    def _kept(self, cell: Cell, direction: Direction, *, after: bool) -> Relation:
-        key = (after, cell, direction)
-        found = self._partners.get(key)
+    def _partners_of(self, scenario: Scenario, cell: Cell, direction: Direction) -> Relation:
+        key = (scenario is self.after, cell, direction)
+        found = self._kept.get(key)
         if found is None:
-            scenario = self.after if after else self.before
-            found = self._partners[key] = partners(scenario, cell, direction)
+            found = self._kept[key] = self._partners.of(scenario, cell, direction)
         return found
 
     def cut(self, direction: Direction) -> Iterator[tuple[Cell, Relation]]:
         """For each touched cell the partners, with ports, that it loses; flows between two touched cells once."""
-        yield from self._flows(direction, opened=False)
+        return ((cell, lost) for cell, lost, _ in self._flows[direction] if lost)
 
     def opened(self, direction: Direction) -> Iterator[tuple[Cell, Relation]]:
         """For each touched cell the partners, with ports, that it gains; flows between two touched cells once."""
-        yield from self._flows(direction, opened=True)
+        return ((cell, gained) for cell, _, gained in self._flows[direction] if gained)
 
-    def _flows(self, direction: Direction, *, opened: bool) -> Iterator[tuple[Cell, Relation]]:
+    @cached_property
+    def _flows(self) -> Mapping[Direction, Sequence[tuple[Cell, Relation, Relation]]]:
+        """For each touched cell what it loses and what it gains."""
         # What changes at both ends is told at the destination.
-        told = _bits(self.touched("Ingress")) if direction == "Egress" else 0
-        for cell in self.touched(direction):
-            before, after = self.partners_before(cell, direction), self.partners_after(cell, direction)
-            relation = within(minus(after, before) if opened else minus(before, after), ~told)
-            if relation:
-                yield cell, relation
+        told = _bits(self.touched("Ingress"))
+        ends: Mapping[Direction, tuple[int, int]] = {
+            "Ingress": (_bits(self.touched("Egress")), -1),
+            "Egress": (0, ~told),
+        }
+        return {d: [self._flow(cell, d, *ends[d]) for cell in self.touched(d)] for d in ends}
+
+    def _flow(self, cell: Cell, direction: Direction, also: int, only: int) -> tuple[Cell, Relation, Relation]:
+        among = also
+        for plane in range(self.before.planes):
+            was, will = (scenario.row(cell, direction, plane) for scenario in (self.before, self.after))
+            for relation in (minus(was, will), minus(will, was)):
+                for others in relation.values():
+                    among |= others
+        before = self._partners.of(self.before, cell, direction, among & only)
+        after = self._partners.of(self.after, cell, direction, among & only)
+        return cell, minus(before, after), minus(after, before)
 
 
 def _bits(cells: Iterable[Cell]) -> int:

@@ -35,6 +35,7 @@ from webhook.model.objects import (
 from webhook.model.selectors import Selector
 from webhook.reach.cidr import END, IPV6, Range, merged, parse_address
 from webhook.reach.policy import (
+    INGRESS,
     BlockPeer,
     NodePeer,
     Peer,
@@ -89,13 +90,26 @@ class Cell:
         atoms: where their addresses lie, by family: IPv4 (or IPv6, when they have no other), and IPv6.
     """
 
-    __slots__ = ("atoms", "host_network", "named", "number", "of", "pods", "spans", "stacks", "stamp", "templates")
+    __slots__ = (
+        "atoms",
+        "host_network",
+        "named",
+        "namespace",
+        "number",
+        "of",
+        "pods",
+        "spans",
+        "stacks",
+        "stamp",
+        "templates",
+    )
 
     def __init__(
         self, number: int, of: PodClass, named: NamedPorts, atoms: tuple[tuple[Atom, ...], ...], *, host_network: bool
     ) -> None:
         self.number = number
         self.of = of
+        self.namespace = of.namespace
         self.named = named
         self.host_network = host_network
         self.atoms = atoms
@@ -105,10 +119,6 @@ class Cell:
         """Per atom, between what addresses its pods lie."""
         self.stamp: tuple[int, int] = (-1, -1)
         self.stacks: Mapping[Direction, Stack] = {}
-
-    @property
-    def namespace(self) -> str:
-        return self.of.namespace
 
     @property
     def has_second_family(self) -> bool:
@@ -164,7 +174,7 @@ class Graph:
         """Grows with every change of a policy."""
         self._populated: dict[str, int] = {}
         """Per namespace, grows when a cell of it comes or goes."""
-        self._restricted: dict[tuple[str, Direction], tuple[tuple[int, ...], int]] = {}
+        self._bound: dict[tuple[str, Direction], tuple[tuple[int, ...], list[Bound]]] = {}
         self._ordered: tuple[int, Sequence[Policy]] = (0, ())
         self._borders = 0
         """Borders drawn for policies that are not in the state."""
@@ -492,27 +502,24 @@ class Graph:
         self._draw(policy)
         self._borders += len(self._atoms) - before
 
-    def restricted(
+    def bound(
         self, direction: Direction, stack: Callable[[Cell, Direction], Stack], *, except_in: Container[str]
-    ) -> int:
-        """The cells that some policy selects in a direction, but for those of some namespaces.
+    ) -> Iterator["Bound"]:
+        """The cells that some policy selects in a direction, those under the same policies together.
 
         Args:
             direction: the direction.
             stack: the policies on a cell.
-            except_in: these namespaces.
+            except_in: namespaces that are left out.
         """
-        found = 0
         for namespace, cells in self._cells_in.items():
             if namespace in except_in or not (self._admin or namespace in self._policies):
                 continue
             key = (*self.stamp(namespace), self._populated.get(namespace, 0))
-            known = self._restricted.get((namespace, direction))
+            known = self._bound.get((namespace, direction))
             if known is None or known[0] != key:
-                known = key, bits_of([cell.number for cell in cells if stack(cell, direction).restricts])
-                self._restricted[namespace, direction] = known
-            found |= known[1]
-        return found
+                known = self._bound[namespace, direction] = key, together(cells, direction, stack)
+            yield from known[1]
 
     def without_common_ipv4(self, cell: Cell) -> int:
         """The cells that IPv4 does not connect with one that has IPv6: those with IPv6 alone with those with both."""
@@ -637,6 +644,30 @@ def _discard(index: dict[_K, dict[Cell, None]], key: _K, cell: Cell) -> None:
     del cells[cell]
     if not cells:
         del index[key]
+
+
+class Bound(NamedTuple):
+    """Cells under the same policies in one direction.
+
+    Args:
+        stack: the policies.
+        cell: one of them: what the policies say of any single other, they say for all.
+        cells: all of them.
+    """
+
+    stack: Stack
+    cell: Cell
+    cells: int
+
+
+def together(cells: Iterable[Cell], direction: Direction, stack: Callable[[Cell, Direction], Stack]) -> list[Bound]:
+    """The cells that some policy selects, put together by their policies; by their named ports, too, for ingress."""
+    found: dict[tuple[object, ...], list[Cell]] = {}
+    for cell in cells:
+        policies = stack(cell, direction)
+        if policies.restricts:
+            found.setdefault((policies, cell.named if direction == INGRESS else ()), []).append(cell)
+    return [Bound(stack(c[0], direction), c[0], bits_of([cell.number for cell in c])) for c in found.values()]
 
 
 def graph_of(cluster: Cluster) -> Graph:

@@ -4,11 +4,11 @@ A row is what the policies on one cell say in one direction, as a relation to al
 the egress row of one and the ingress row of the other both let through.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 from webhook.model.objects import Direction, Key, NetworkPolicy
-from webhook.reach.graph import Atom, Cell, Graph, Stack
+from webhook.reach.graph import Atom, Bound, Cell, Graph, Stack, together
 from webhook.reach.policy import INGRESS, Peer, PeerTable, PodPeer, Policy, Rule, compile_policy
 from webhook.reach.ports import ALL_PORTS, Ports, intersection, port_range, union
 from webhook.reach.relation import Relation, add, bits_of, join, meet, minus, ports_of
@@ -168,10 +168,10 @@ class Scenario:
             if policy is not None:
                 compiled = compile_policy(policy, table)
                 graph.draw_for(compiled)
-            self._changed.setdefault(namespace, {})[name] = compiled
+            self._changed.setdefault(namespace, {})[f"{namespace}/{name}"] = compiled
         self._rows: dict[tuple[object, ...], Relation] = {}
         self._known_stacks: dict[tuple[object, ...], Stack] = {}
-        self._restricted: dict[Direction, tuple[object, int]] = {}
+        self._bound: dict[Direction, tuple[object, int, Sequence[Bound]]] = {}
         self._wholes: list[_Whole] = []
         self._version = -1
 
@@ -182,34 +182,23 @@ class Scenario:
 
     # --- the policies on a cell
 
-    def policies_in(self, namespace: str) -> list[Policy]:
-        """The NetworkPolicies of a namespace, by name."""
-        here: Mapping[str, Policy | None] = self.graph.own_policies(namespace)
-        if namespace in self._changed:
-            here = {**here, **self._changed[namespace]}
-        return [policy for _, policy in sorted(here.items()) if policy is not None]
-
     def stack(self, cell: Cell, direction: Direction) -> Stack:
         """The policies that a cell is under in one direction."""
         if cell.host_network:
             return _UNBOUND
         stamp = self.graph.stamp(cell.namespace)
-        if cell.namespace in self._changed:
-            key = (cell, direction, stamp, self.graph.version)
-            found = self._known_stacks.get(key)
-            if found is None:
-                found = self._known_stacks[key] = self._stack(cell, direction)
-            return found
         if cell.stamp != stamp:
             cell.stacks = {"Ingress": self._stack(cell, "Ingress"), "Egress": self._stack(cell, "Egress")}
             cell.stamp = stamp
-        return cell.stacks[direction]
+        found = cell.stacks[direction]
+        changed = self._changed.get(cell.namespace)
+        return self._altered(cell, direction, found, changed) if changed else found
 
     def _stack(self, cell: Cell, direction: Direction) -> Stack:
         own = tuple(
-            p
-            for p in self.policies_in(cell.namespace)
-            if p.rules(direction) is not None and cell.of.matched_by(p.subject.pods)
+            policy
+            for _, policy in sorted(self.graph.own_policies(cell.namespace).items())
+            if policy.rules(direction) is not None and cell.of.matched_by(policy.subject.pods)
         )
         tiers: dict[str, list[Policy]] = {"Admin": [], "Baseline": []}
         for policy in self.graph.admin_policies():
@@ -219,18 +208,35 @@ class Scenario:
             return _UNBOUND
         return Stack(tuple(tiers["Admin"]), own, tuple(tiers["Baseline"]))
 
-    def restricted(self, direction: Direction) -> int:
-        """The cells that some policy selects in a direction."""
+    def _altered(self, cell: Cell, direction: Direction, stack: Stack, changed: Mapping[str, Policy | None]) -> Stack:
+        """The policies on a cell of the state, with those that this scenario changes."""
+        key = (stack, cell.of, direction)
+        found = self._known_stacks.get(key)
+        if found is None:
+            own = [policy for policy in stack.own if policy.name not in changed]
+            own += [
+                policy
+                for policy in changed.values()
+                if policy and policy.rules(direction) is not None and cell.of.matched_by(policy.subject.pods)
+            ]
+            own.sort(key=lambda policy: policy.name)
+            found = self._known_stacks[key] = stack._replace(own=tuple(own))
+        return found
+
+    def bound(self, direction: Direction) -> tuple[int, Sequence[Bound]]:
+        """The cells that some policy selects in a direction: all, and those under the same policies together."""
         graph = self.graph
         key = (graph.version, graph.policies_version)
-        known = self._restricted.get(direction)
+        known = self._bound.get(direction)
         if known is None or known[0] != key:
-            found = graph.restricted(direction, self.stack, except_in=self._changed)
+            groups = list(graph.bound(direction, self.stack, except_in=self._changed))
             for namespace in self._changed:
-                cells = graph.cells_in(namespace)
-                found |= bits_of([c.number for c in cells if self.stack(c, direction).restricts])
-            known = self._restricted[direction] = key, found
-        return known[1]
+                groups += together(graph.cells_in(namespace), direction, self.stack)
+            every = 0
+            for group in groups:
+                every |= group.cells
+            known = self._bound[direction] = key, every, groups
+        return known[1:]
 
     # --- rows
 
