@@ -5,13 +5,16 @@ Only the rows of cells whose policies change are looked at, however large the cl
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import Final
 
 from webhook.model.objects import Direction, Key, NetworkPolicy
-from webhook.reach.graph import Bound, Cell, Graph
+from webhook.reach.graph import Cell, Graph, Stack
 from webhook.reach.ports import ALL_PORTS, Ports, intersection
-from webhook.reach.relation import Relation, add, join, minus, within
+from webhook.reach.relation import Relation, add, bits_of, join, minus, numbers, within
 from webhook.reach.scenario import One, Scenario, row
 
+_MANY: Final = 2_000
+"""Cells from which on it pays to look at all that are under the same policies together."""
 _OPPOSITE: Mapping[Direction, Direction] = {"Ingress": "Egress", "Egress": "Ingress"}
 
 
@@ -51,28 +54,46 @@ class Partners:
         if among is not None:
             own = within(own, among)
         theirs = _OPPOSITE[direction]
-        restricted, groups = scenario.bound(theirs)
+        restricted = scenario.bound(theirs)
         found: Relation = {}
         bound = 0
         for ports, others in own.items():
             add(found, ports, others & ~restricted)
             bound |= others & restricted
-        for group in groups if bound else ():
-            if bound & group.cells:
-                allowed = self._allowed(group, theirs, cell, plane)
+        if bound:
+            for allowed, cells in self._sides(scenario, bound, theirs, cell, plane).items():
                 for ports, others in own.items():
-                    add(found, intersection(ports, allowed), others & group.cells)
+                    add(found, intersection(ports, allowed), others & cells)
         return found
 
-    def _allowed(self, group: Bound, direction: Direction, other: Cell, plane: int) -> Ports:
-        """What the policies on some cells say of one other."""
-        key = (group.stack, direction, other, plane, group.cell.named if direction == "Ingress" else None)
+    def _sides(
+        self, scenario: Scenario, bound: int, direction: Direction, other: Cell, plane: int
+    ) -> Mapping[Ports, int]:
+        """What cells that are under policies let through of one other: those that say the same together."""
+        if bound.bit_count() > _MANY:
+            sides: dict[Ports, int] = {}
+            for group in scenario.groups(direction):
+                if bound & group.cells:
+                    allowed = self._allowed(group.stack, group.cell, direction, other, plane)
+                    sides[allowed] = sides.get(allowed, 0) | group.cells
+            return sides
+        found: dict[Ports, list[int]] = {}
+        cells = self._graph.cells
+        for number in numbers(bound):
+            cell = cells[number]
+            allowed = self._allowed(scenario.stack(cell, direction), cell, direction, other, plane)
+            found.setdefault(allowed, []).append(number)
+        return {allowed: bits_of(every) for allowed, every in found.items()}
+
+    def _allowed(self, stack: Stack, cell: Cell, direction: Direction, other: Cell, plane: int) -> Ports:
+        """What the policies on a cell let through of one other."""
+        key = (stack, direction, other, plane, cell.named if direction == "Ingress" else None)
         found = self._known.get(key)
         if found is None:
             one = self._ones.get((other, plane))
             if one is None:
                 one = self._ones[other, plane] = One(self._graph, plane, other)
-            found = self._known[key] = next(iter(row(group.stack, group.cell, direction, one)), ())
+            found = self._known[key] = next(iter(row(stack, cell, direction, one)), ())
         return found
 
 

@@ -10,7 +10,7 @@ for what changed since the last one and for the rows that it looks at, never for
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from webhook.model.cluster import Cluster, PodClass
@@ -51,6 +51,7 @@ NamedPorts: TypeAlias = tuple[tuple[str, str, int], ...]
 """Name, protocol and number of every container port that has a name, sorted."""
 
 _FOLLOWED: Final = frozenset({NAMESPACE, NODE, POD, *WORKLOADS, NETWORK_POLICY, *ADMIN_POLICIES})
+StackOf: TypeAlias = Callable[["Cell", Direction], "Stack"]
 _MOST_STALE_ATOMS: Final = 5_000
 """Borders that only hypothetical policies have drawn; beyond that the outside is cut anew."""
 
@@ -174,7 +175,8 @@ class Graph:
         """Grows with every change of a policy."""
         self._populated: dict[str, int] = {}
         """Per namespace, grows when a cell of it comes or goes."""
-        self._bound: dict[tuple[str, Direction], tuple[tuple[int, ...], list[Bound]]] = {}
+        self._bound: dict[tuple[str, Direction], tuple[tuple[int, ...], list[Bound], int]] = {}
+        self._all_bound: dict[Direction, tuple[tuple[int, int], int]] = {}
         self._ordered: tuple[int, Sequence[Policy]] = (0, ())
         self._borders = 0
         """Borders drawn for policies that are not in the state."""
@@ -502,9 +504,7 @@ class Graph:
         self._draw(policy)
         self._borders += len(self._atoms) - before
 
-    def bound(
-        self, direction: Direction, stack: Callable[[Cell, Direction], Stack], *, except_in: Container[str]
-    ) -> Iterator["Bound"]:
+    def groups(self, direction: Direction, stack: StackOf, *, except_in: Collection[str]) -> Iterator["Bound"]:
         """The cells that some policy selects in a direction, those under the same policies together.
 
         Args:
@@ -512,14 +512,41 @@ class Graph:
             stack: the policies on a cell.
             except_in: namespaces that are left out.
         """
-        for namespace, cells in self._cells_in.items():
-            if namespace in except_in or not (self._admin or namespace in self._policies):
-                continue
-            key = (*self.stamp(namespace), self._populated.get(namespace, 0))
-            known = self._bound.get((namespace, direction))
-            if known is None or known[0] != key:
-                known = self._bound[namespace, direction] = key, together(cells, direction, stack)
-            yield from known[1]
+        self.bound(direction, stack, except_in=())
+        for (namespace, of), (_, groups, _) in self._bound.items():
+            if of == direction and namespace not in except_in:
+                yield from groups
+
+    def bound(self, direction: Direction, stack: StackOf, *, except_in: Collection[str]) -> int:
+        """All cells that some policy selects in a direction, but for those of some namespaces."""
+        key = (self.version, self.policies_version)
+        known = self._all_bound.get(direction)
+        if known is None or known[0] != key:
+            found = 0
+            for namespace, cells in self._cells_in.items():
+                found |= self._bound_in(namespace, cells, direction, stack)
+            for namespace in [n for n, of in self._bound if of == direction and n not in self._cells_in]:
+                del self._bound[namespace, direction]
+            known = self._all_bound[direction] = key, found
+        found = known[1]
+        for namespace in except_in:
+            if (namespace, direction) in self._bound:
+                found &= ~self._bound[namespace, direction][2]
+        return found
+
+    def _bound_in(self, namespace: str, cells: Iterable[Cell], direction: Direction, stack: StackOf) -> int:
+        if not (self._admin or namespace in self._policies):
+            self._bound.pop((namespace, direction), None)
+            return 0
+        key = (*self.stamp(namespace), self._populated.get(namespace, 0))
+        known = self._bound.get((namespace, direction))
+        if known is None or known[0] != key:
+            groups = together(cells, direction, stack)
+            every = 0
+            for group in groups:
+                every |= group.cells
+            known = self._bound[namespace, direction] = key, groups, every
+        return known[2]
 
     def without_common_ipv4(self, cell: Cell) -> int:
         """The cells that IPv4 does not connect with one that has IPv6: those with IPv6 alone with those with both."""

@@ -4,7 +4,7 @@ A row is what the policies on one cell say in one direction, as a relation to al
 the egress row of one and the ingress row of the other both let through.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Protocol
 
 from webhook.model.objects import Direction, Key, NetworkPolicy
@@ -171,7 +171,6 @@ class Scenario:
             self._changed.setdefault(namespace, {})[f"{namespace}/{name}"] = compiled
         self._rows: dict[tuple[object, ...], Relation] = {}
         self._known_stacks: dict[tuple[object, ...], Stack] = {}
-        self._bound: dict[Direction, tuple[object, int, Sequence[Bound]]] = {}
         self._wholes: list[_Whole] = []
         self._version = -1
 
@@ -223,20 +222,21 @@ class Scenario:
             found = self._known_stacks[key] = stack._replace(own=tuple(own))
         return found
 
-    def bound(self, direction: Direction) -> tuple[int, Sequence[Bound]]:
-        """The cells that some policy selects in a direction: all, and those under the same policies together."""
+    def bound(self, direction: Direction) -> int:
+        """The cells that some policy selects in a direction."""
         graph = self.graph
-        key = (graph.version, graph.policies_version)
-        known = self._bound.get(direction)
-        if known is None or known[0] != key:
-            groups = list(graph.bound(direction, self.stack, except_in=self._changed))
-            for namespace in self._changed:
-                groups += together(graph.cells_in(namespace), direction, self.stack)
-            every = 0
-            for group in groups:
-                every |= group.cells
-            known = self._bound[direction] = key, every, groups
-        return known[1:]
+        found = graph.bound(direction, self.stack, except_in=self._changed)
+        for namespace in self._changed:
+            for group in together(graph.cells_in(namespace), direction, self.stack):
+                found |= group.cells
+        return found
+
+    def groups(self, direction: Direction) -> Iterator[Bound]:
+        """The cells that some policy selects in a direction, those under the same policies together."""
+        graph = self.graph
+        yield from graph.groups(direction, self.stack, except_in=self._changed)
+        for namespace in self._changed:
+            yield from together(graph.cells_in(namespace), direction, self.stack)
 
     # --- rows
 
