@@ -5,7 +5,6 @@ Only the rows of cells whose policies change are looked at, however large the cl
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Final
 
 from webhook.model.objects import Direction, Key, NetworkPolicy
 from webhook.reach.graph import Cell, Graph, Stack
@@ -13,8 +12,6 @@ from webhook.reach.ports import ALL_PORTS, Ports, intersection
 from webhook.reach.relation import Relation, add, bits_of, join, minus, numbers, within
 from webhook.reach.scenario import One, Scenario, row
 
-_MANY: Final = 2_000
-"""Cells from which on it pays to look at all that are under the same policies together."""
 _OPPOSITE: Mapping[Direction, Direction] = {"Ingress": "Egress", "Egress": "Ingress"}
 
 
@@ -61,7 +58,9 @@ class Partners:
             add(found, ports, others & ~restricted)
             bound |= others & restricted
         if bound:
-            for allowed, cells in self._sides(scenario, bound, theirs, cell, plane).items():
+            most = 4 * bound.bit_count() > restricted.bit_count()
+            sides = self._all_sides if most else self._sides
+            for allowed, cells in sides(scenario, bound, theirs, cell, plane).items():
                 for ports, others in own.items():
                     add(found, intersection(ports, allowed), others & cells)
         return found
@@ -70,13 +69,6 @@ class Partners:
         self, scenario: Scenario, bound: int, direction: Direction, other: Cell, plane: int
     ) -> Mapping[Ports, int]:
         """What cells that are under policies let through of one other: those that say the same together."""
-        if bound.bit_count() > _MANY:
-            sides: dict[Ports, int] = {}
-            for group in scenario.groups(direction):
-                if bound & group.cells:
-                    allowed = self._allowed(group.stack, group.cell, direction, other, plane)
-                    sides[allowed] = sides.get(allowed, 0) | group.cells
-            return sides
         found: dict[Ports, list[int]] = {}
         cells = self._graph.cells
         for number in numbers(bound):
@@ -84,6 +76,17 @@ class Partners:
             allowed = self._allowed(scenario.stack(cell, direction), cell, direction, other, plane)
             found.setdefault(allowed, []).append(number)
         return {allowed: bits_of(every) for allowed, every in found.items()}
+
+    def _all_sides(
+        self, scenario: Scenario, bound: int, direction: Direction, other: Cell, plane: int
+    ) -> Mapping[Ports, int]:
+        """The same, where it is about most of them: quicker by their policies than one by one."""
+        found: dict[Ports, int] = {}
+        for group in scenario.groups(direction):
+            if bound & group.cells:
+                allowed = self._allowed(group.stack, group.cell, direction, other, plane)
+                found[allowed] = found.get(allowed, 0) | group.cells
+        return found
 
     def _allowed(self, stack: Stack, cell: Cell, direction: Direction, other: Cell, plane: int) -> Ports:
         """What the policies on a cell let through of one other."""
