@@ -98,11 +98,13 @@ class _Telling:
                     yield _Line(weight, f"{verb} {source} -> {destination}{on}")
 
     def isolations(self) -> Iterator[_Line]:
+        """Who becomes restricted, or open, in a direction: a policy that lets everything through does neither."""
+        change = self._change
+        everyone = {ALL_PORTS: change.after.everyone()}
         for direction in _BOTH:
-            for verb, cells in (
-                ("isolates", self._change.isolated(direction)),
-                ("frees", self._change.freed(direction)),
-            ):
+            isolated = [c for c in change.isolated(direction) if change.after.row(c, direction) != everyone]
+            freed = [c for c in change.freed(direction) if change.before.row(c, direction) != everyone]
+            for verb, cells in (("isolates", isolated), ("frees", freed)):
                 names = sorted({name for cell in cells for name in self._workloads(cell)})
                 if names:
                     shown = enumerate_some([self._own(n) for n in names], _MOST_NAMES)

@@ -23,6 +23,11 @@ _CONTAINER = {"name": "main", "image": "example/image"}
 _addresses = itertools.count(1)
 
 
+def findings(stderr: str) -> list[str]:
+    """What kubectl printed, without the lines about traffic (test_effects.py is about those)."""
+    return [line for line in stderr.splitlines() if not line.endswith("[effect]")]
+
+
 def read(text: str) -> list[Object]:
     return [document for document in yaml.safe_load_all(text) if document and document["kind"] != "Snapshot"]
 

@@ -15,7 +15,7 @@ from webhook.model.objects import NAMESPACE, NETWORK_POLICY, SERVICE
 
 from .control_plane import ControlPlane
 from .installed_webhook import WEBHOOK, InstalledWebhook
-from .objects import Object, collection, create, delete, kind_of, read, seen, whole
+from .objects import Object, collection, create, delete, findings, kind_of, read, seen, whole
 
 DENIED = f'admission webhook "{WEBHOOK}" denied the request: '
 
@@ -33,12 +33,12 @@ Kubectl = Callable[..., Said]
 
 @pytest.fixture
 def kubectl(webhook: InstalledWebhook, shop: str) -> Kubectl:
-    """Runs kubectl in the test's namespace, `stdin` (YAML) with ``-f -``."""
+    """Runs kubectl in the test's namespace, `stdin` (YAML) with ``-f -``; what dry runs say of traffic is left out."""
 
     def run(*arguments: str, stdin: str | None = None) -> Said:
         file = () if stdin is None else ("-f", "-")
         done = webhook.plane.kubectl(*arguments, *file, "-n", shop, stdin=stdin, check=False)
-        return Said(done.returncode, done.stdout.splitlines(), done.stderr.splitlines())
+        return Said(done.returncode, done.stdout.splitlines(), findings(done.stderr))
 
     return run
 

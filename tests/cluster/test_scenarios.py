@@ -11,14 +11,14 @@ import pytest
 import yaml
 
 from .installed_webhook import WEBHOOK, InstalledWebhook
-from .objects import Object, collection, create, seen
+from .objects import Object, collection, create, findings, seen
 
 DENIED = f'admission webhook "{WEBHOOK}" denied the request: '
 
 
 def apply(webhook: InstalledWebhook, *arguments: str, stdin: str = "") -> tuple[int, str, str]:
     done = webhook.plane.kubectl("apply", "-f", "-", *arguments, stdin=stdin, check=False)
-    return done.returncode, done.stdout, done.stderr
+    return done.returncode, done.stdout, "".join(f"{line}\n" for line in findings(done.stderr))
 
 
 # --- 9: a policy without -n
@@ -434,7 +434,7 @@ def test_13_the_same_with_kubectl(webhook: InstalledWebhook, there: str, helm: b
     def kubectl(*arguments: str, text: list[Object]) -> tuple[int, int, str]:
         stdin = yaml.safe_dump_all(text)
         done = webhook.plane.kubectl(*arguments, "-n", there, "-f", "-", stdin=stdin, check=False)
-        return done.returncode, len(done.stdout.splitlines()), done.stderr
+        return done.returncode, len(done.stdout.splitlines()), "\n".join(findings(done.stderr))
 
     everything = len(documents)
     assert kubectl("apply", "--dry-run=server", text=documents) == (0, everything, "")
