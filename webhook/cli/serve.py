@@ -27,6 +27,7 @@ from webhook.cli import OK, UNUSABLE, UsageError
 from webhook.cli.check import configuration
 from webhook.cli.state_options import add_state_arguments, credentials, load_state, report_problems, wants_live
 from webhook.kube import Writer
+from webhook.impact import prepare
 from webhook.pipeline import Deletions, Judge
 from webhook.server import FixedState, Listeners, Service, State, server_tls
 from webhook.state.watch import LiveState
@@ -171,6 +172,7 @@ async def _follow(state: LiveState) -> None:
         tasks.create_task(state.run())
         await state.wait_synced()
         known = {status.kind: status.objects for status in state.status() if not status.reason}
+        prepare(state.cluster)
         _log.info("synced", extra={"fields": {"objects": known, "unknown": state.unknown}})
 
 

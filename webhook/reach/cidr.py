@@ -3,9 +3,9 @@
 IPv4 and IPv6 stand on one line of numbers: IPv4 first, IPv6 from `IPV6` on.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_network, summarize_address_range
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_network
 from typing import Final, TypeAlias
 
 from webhook.model.objects import IPBlock
@@ -115,12 +115,3 @@ def format_range(addresses: Range) -> str:
         bits = 128 if first >= IPV6 else 32
         return f"{format_address(first)}/{bits - size.bit_length() + 1}"
     return f"{format_address(first)}-{format_address(last)}"
-
-
-def blocks_of(addresses: Range) -> Iterator[str]:
-    """The CIDRs that together are a range: what can be written into an ipBlock."""
-    first, last = addresses
-    if first >= IPV6:
-        yield from map(str, summarize_address_range(IPv6Address(first - IPV6), IPv6Address(last - IPV6)))
-    else:
-        yield from map(str, summarize_address_range(IPv4Address(first), IPv4Address(last)))
