@@ -26,8 +26,8 @@ from certs.store import provide
 from webhook.cli import OK, UNUSABLE, UsageError
 from webhook.cli.check import configuration
 from webhook.cli.state_options import add_state_arguments, credentials, load_state, report_problems, wants_live
-from webhook.kube import Writer
 from webhook.impact import prepare
+from webhook.kube import Writer
 from webhook.pipeline import Deletions, Judge
 from webhook.server import FixedState, Listeners, Service, State, server_tls
 from webhook.state.watch import LiveState
