@@ -10,7 +10,19 @@ from typing import Any
 
 import yaml
 
-from webhook.model.objects import CONFIG_MAP, CRON_JOB, JOB, NAMESPACE, NODE, POD, SERVICE, STATEFUL_SET, WORKLOADS
+from webhook.model.objects import (
+    CLUSTER_SCOPED,
+    CONFIG_MAP,
+    CRON_JOB,
+    JOB,
+    NAMESPACE,
+    NODE,
+    OPTIONAL,
+    POD,
+    SERVICE,
+    STATEFUL_SET,
+    WORKLOADS,
+)
 from webhook.state.watch import RESOURCES
 
 from .control_plane import ControlPlane
@@ -18,7 +30,6 @@ from .installed_webhook import InstalledWebhook
 
 Object = dict[str, Any]
 _PATHS = {r.kind: r.path for r in RESOURCES if r.key is None} | {CONFIG_MAP: "/api/v1/configmaps"}
-_CLUSTER_SCOPED = (NAMESPACE, NODE)
 _CONTAINER = {"name": "main", "image": "example/image"}
 _addresses = itertools.count(1)
 
@@ -39,7 +50,7 @@ def kind_of(document: Mapping[str, Any]) -> str:
 def collection(document: Mapping[str, Any]) -> str:
     """The URL of the collection that an object is of."""
     path = _PATHS[kind_of(document)]
-    if kind_of(document) in _CLUSTER_SCOPED:
+    if kind_of(document) in CLUSTER_SCOPED:
         return path
     base, _, plural = path.rpartition("/")
     return f"{base}/namespaces/{document['metadata'].get('namespace', 'default')}/{plural}"
@@ -114,7 +125,7 @@ def present(
     """
     every = list(documents)
     spaces = {d["metadata"]["name"]: d for d in every if kind_of(d) == NAMESPACE}
-    spoken_of = {d["metadata"].get("namespace", "default") for d in every if kind_of(d) not in _CLUSTER_SCOPED}
+    spoken_of = {d["metadata"].get("namespace", "default") for d in every if kind_of(d) not in CLUSTER_SCOPED}
     for name in {*spoken_of, *namespaces} - spaces.keys():
         spaces[name] = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     made: set[str] = set()
@@ -145,10 +156,11 @@ def _delete_namespace(plane: ControlPlane, name: str, *, empty: bool) -> None:
     """As `ControlPlane.delete_namespace`, but only of what these tests put into one: a quarter of its requests."""
     path = f"/api/v1/namespaces/{name}"
     plane.request("DELETE", path)
-    for kind in () if empty else _PATHS.keys() - _CLUSTER_SCOPED:
+    for kind in () if empty else _PATHS.keys() - CLUSTER_SCOPED:
         version, _, word = kind.rpartition("/")
         url = collection({"apiVersion": version, "kind": word, "metadata": {"namespace": name}})
-        plane.request("DELETE", f"{url}?gracePeriodSeconds=0&propagationPolicy=Background")
+        url = f"{url}?gracePeriodSeconds=0&propagationPolicy=Background"
+        plane.request("DELETE", url, check=kind not in OPTIONAL)
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}, "spec": {"finalizers": []}}
     plane.request("PUT", f"{path}/finalize", body)
 

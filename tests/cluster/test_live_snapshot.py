@@ -14,6 +14,7 @@ import yaml
 from webhook.model.objects import KINDS, NODE, POD
 from webhook.state.watch import RESOURCES
 
+from . import custom_resources
 from .control_plane import ControlPlane
 from .installed_webhook import InstalledWebhook
 from .objects import present, read
@@ -230,6 +231,82 @@ spec:
   rules: [{{host: a.example, http: {{paths: [{{path: /, pathType: Prefix, backend: {{service: {{name: routed-address, port: {{number: 80}}}}}}}}]}}}}]
 ---
 apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata: {{name: snap-class, annotations: {{ingressclass.kubernetes.io/is-default-class: "true", note: {SECRET}-class}}}}
+spec: {{controller: example.com/ingress, parameters: {{apiGroup: example.com, kind: Secret, name: {SECRET}-parameters}}}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{name: routed, namespace: snap-data, annotations: {{note: {SECRET}-route}}}}
+spec:
+  rules:
+    - matches: [{{headers: [{{name: Authorization, value: {SECRET}-header}}]}}]
+      backendRefs: [{{name: both, port: 80}}, {{name: api, namespace: snap-shop, port: 81}}, {{group: example.com, kind: Bucket, name: {SECRET}-bucket}}]
+---
+apiVersion: policy.networking.k8s.io/v1alpha1
+kind: AdminNetworkPolicy
+metadata: {{name: snap-admin, annotations: {{note: {SECRET}-admin}}}}
+spec:
+  priority: 7
+  subject: {{pods: {{namespaceSelector: {{matchLabels: {{team: shop}}}}, podSelector: {{}}}}}}
+  ingress: [{{name: a, action: Pass, from: [{{namespaces: {{}}}}], ports: [{{portNumber: {{protocol: TCP, port: 80}}}}, {{portRange: {{protocol: UDP, start: 5, end: 9}}}}]}}]
+  egress: [{{action: Deny, to: [{{networks: [10.99.0.0/16]}}, {{nodes: {{}}}}], ports: [{{namedPort: metrics}}]}}]
+---
+apiVersion: policy.networking.k8s.io/v1alpha1
+kind: BaselineAdminNetworkPolicy
+metadata: {{name: default}}
+spec: {{subject: {{namespaces: {{matchLabels: {{team: none}}}}}}, egress: [{{action: Allow, to: [{{namespaces: {{}}}}]}}]}}
+---
+apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: {{name: snap-cluster, annotations: {{note: {SECRET}-cluster}}}}
+spec:
+  tier: Baseline
+  priority: 3
+  subject: {{namespaces: {{matchLabels: {{team: none}}}}}}
+  egress: [{{action: Accept, to: [{{domainNames: [example.com]}}], protocols: [{{tcp: {{destinationPort: {{number: 443}}}}}}]}}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {{name: snap-validating, annotations: {{note: {SECRET}-validating}}}}
+webhooks:
+  - name: a.example.com
+    clientConfig: {{service: {{namespace: snap-shop, name: api, path: /{SECRET}-path, port: 81}}}}
+    rules: [{{apiGroups: [example.com], apiVersions: ["*"], operations: ["*"], resources: [none]}}]
+    failurePolicy: Ignore
+    sideEffects: None
+    admissionReviewVersions: [v1]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingWebhookConfiguration
+metadata: {{name: snap-mutating}}
+webhooks:
+  - name: a.example.com
+    clientConfig: {{url: "https://{SECRET}-url.example.com"}}
+    rules: [{{apiGroups: [example.com], apiVersions: ["*"], operations: ["*"], resources: [none]}}]
+    sideEffects: None
+    admissionReviewVersions: [v1]
+---
+apiVersion: apiregistration.k8s.io/v1
+kind: APIService
+metadata: {{name: v1.snap.example.com, annotations: {{note: {SECRET}-api}}}}
+spec: {{group: snap.example.com, version: v1, service: {{namespace: snap-shop, name: api}}, insecureSkipTLSVerify: true, groupPriorityMinimum: 1000, versionPriority: 10}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: api, namespace: snap-shop, annotations: {{note: {SECRET}-binding}}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: api}}
+subjects:
+  - {{kind: ServiceAccount, namespace: snap-shop, name: api}}
+  - {{apiGroup: rbac.authorization.k8s.io, kind: User, name: {SECRET}-user}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {{name: snap-accounts}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: snap}}
+subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: Group, name: "system:serviceaccounts:snap-shop"}}]
+---
+apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {{name: sound, namespace: snap-shop, annotations: {{note: {SECRET}-policy}}}}
 spec:
@@ -363,7 +440,7 @@ def assert_same(later: tuple[int, dict[str, Any]], live: tuple[int, dict[str, An
 
 @pytest.fixture(scope="module")
 def state(control_plane: ControlPlane) -> Iterator[None]:
-    with present(control_plane, read(STATE)):
+    with custom_resources.installed(control_plane), present(control_plane, read(STATE)):
         control_plane.kubectl("apply", "-f-", stdin=SECRETS)
         control_plane.kubectl("apply", "--validate=false", "-f-", stdin=DROPPED)
         yield
@@ -407,8 +484,21 @@ def test_enforcement(views: Views) -> None:
 def test_the_snapshot_names_what_is_complete(views: Views) -> None:
     assert views.kinds == list(KINDS)
     assert "not in the snapshot" not in views.said
-    names = {f"{d['apiVersion']}/{d['kind']}" for d in yaml.safe_load_all(views.snapshot)}
+    written = list(yaml.safe_load_all(views.snapshot))
+    names = {f"{d['apiVersion']}/{d['kind']}" for d in written}
     assert names - {"netadmit.io/v1/Snapshot"} == set(KINDS), "there is an object of each kind to be compared"
+    [route] = [d for d in written if d["kind"] == "HTTPRoute"]
+    assert route["spec"]["rules"] == [
+        {
+            "backendRefs": [
+                {"namespace": "snap-data", "name": "both", "port": 80},
+                {"namespace": "snap-shop", "name": "api", "port": 81},
+            ]
+        }
+    ]
+    assert {"kind": "Group", "name": "system:serviceaccounts:snap-shop"} in [
+        subject for d in written if d["kind"] == "ClusterRoleBinding" for subject in d.get("subjects", ())
+    ]
 
 
 def test_the_snapshot_tells_no_secret(views: Views) -> None:

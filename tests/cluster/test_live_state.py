@@ -18,26 +18,42 @@ import yaml
 from webhook.kube import load_credentials
 from webhook.model.cluster import Completeness
 from webhook.model.objects import (
+    ADMIN_NETWORK_POLICY,
+    API_SERVICE,
+    BASELINE_ADMIN_NETWORK_POLICY,
+    CLUSTER_NETWORK_POLICY,
+    CLUSTER_ROLE_BINDING,
+    CLUSTER_SCOPED,
     CONFIG_MAP,
     CRON_JOB,
     DAEMON_SET,
     DEPLOYMENT,
     ENDPOINT_SLICE,
+    HTTP_ROUTE,
     INGRESS,
+    INGRESS_CLASS,
     JOB,
     KINDS,
+    MUTATING_WEBHOOKS,
     NAMESPACE,
     NETWORK_POLICY,
     NODE,
+    OPTIONAL,
     POD,
     REPLICA_SET,
+    ROLE_BINDING,
     SERVICE,
+    SERVICE_CIDR,
     STATEFUL_SET,
+    VALIDATING_WEBHOOKS,
     Key,
+    RoleBinding,
+    ServiceCIDR,
 )
 from webhook.state import watch
 from webhook.state.watch import RESOURCES, LiveState, Resource, Timing
 
+from . import custom_resources
 from .control_plane import ControlPlane
 
 LABELS = {"app": "web"}
@@ -47,6 +63,15 @@ TEMPLATE: dict[str, Any] = {
 }
 REPLICATED = {"selector": {"matchLabels": LABELS}, "template": TEMPLATE}
 RUN_ONCE = {"template": {**TEMPLATE, "spec": {**TEMPLATE["spec"], "restartPolicy": "Never"}}}
+ROLE = {"apiGroup": "rbac.authorization.k8s.io", "name": "nothing"}
+ACCOUNT = {"kind": "ServiceAccount", "namespace": "default", "name": "web"}
+WEBHOOK = {  # of objects that no test makes
+    "name": "web.example.com",
+    "clientConfig": {"service": {"namespace": "default", "name": "web"}},
+    "rules": [{"apiGroups": ["example.com"], "apiVersions": ["*"], "operations": ["*"], "resources": ["none"]}],
+    "sideEffects": "None",
+    "admissionReviewVersions": ["v1"],
+}
 OBJECTS: Mapping[str, tuple[str, dict[str, Any]]] = {
     POD: ("/api/v1/{ns}/pods", {"metadata": {"labels": LABELS}, "spec": TEMPLATE["spec"]}),
     SERVICE: ("/api/v1/{ns}/services", {"spec": {"selector": LABELS, "ports": [{"port": 80}]}}),
@@ -70,6 +95,41 @@ OBJECTS: Mapping[str, tuple[str, dict[str, Any]]] = {
     CRON_JOB: (
         "/apis/batch/v1/{ns}/cronjobs",
         {"spec": {"schedule": "0 0 * * *", "jobTemplate": {"spec": RUN_ONCE}}},
+    ),
+    ROLE_BINDING: (
+        "/apis/rbac.authorization.k8s.io/v1/{ns}/rolebindings",
+        {"roleRef": {**ROLE, "kind": "Role"}, "subjects": [ACCOUNT]},
+    ),
+    CLUSTER_ROLE_BINDING: (
+        "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+        {"roleRef": {**ROLE, "kind": "ClusterRole"}, "subjects": [ACCOUNT]},
+    ),
+    INGRESS_CLASS: ("/apis/networking.k8s.io/v1/ingressclasses", {"spec": {"controller": "example.com/ingress"}}),
+    VALIDATING_WEBHOOKS: (
+        "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations",
+        {"webhooks": [WEBHOOK]},
+    ),
+    MUTATING_WEBHOOKS: (
+        "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
+        {"webhooks": [WEBHOOK]},
+    ),
+}
+CUSTOM_OBJECTS: Mapping[str, tuple[str, dict[str, Any]]] = {
+    HTTP_ROUTE: (
+        "/apis/gateway.networking.k8s.io/v1/{ns}/httproutes",
+        {"spec": {"rules": [{"backendRefs": [{"name": "web", "port": 80}]}]}},
+    ),
+    ADMIN_NETWORK_POLICY: (
+        "/apis/policy.networking.k8s.io/v1alpha1/adminnetworkpolicies",
+        {"spec": {"priority": 1, "subject": {"namespaces": {}}}},
+    ),
+    BASELINE_ADMIN_NETWORK_POLICY: (
+        "/apis/policy.networking.k8s.io/v1alpha1/baselineadminnetworkpolicies",
+        {"spec": {"subject": {"namespaces": {}}}},
+    ),
+    CLUSTER_NETWORK_POLICY: (
+        "/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies",
+        {"spec": {"tier": "Admin", "priority": 1, "subject": {"namespaces": {}}}},
     ),
 }
 
@@ -100,23 +160,36 @@ def gone(state: LiveState, kind: str, key: Key) -> bool:
     return state.cluster.get(kind, key) is None
 
 
+def place(kind: str, namespace: str) -> tuple[str, Key]:
+    """The collection that a test's object of a kind is in, and its key: outside namespaces the name is the test's."""
+    path = {**OBJECTS, **CUSTOM_OBJECTS}[kind][0].format(ns=f"namespaces/{namespace}")
+    return path, ("", f"web-{namespace}") if kind in CLUSTER_SCOPED else (namespace, "web")
+
+
+def create(plane: ControlPlane, kind: str, namespace: str) -> None:
+    path, (_, name) = place(kind, namespace)
+    body = {**OBJECTS, **CUSTOM_OBJECTS}[kind][1]
+    version, _, word = kind.rpartition("/")
+    whole = {"apiVersion": version, "kind": word, **body, "metadata": {"name": name, **body.get("metadata", {})}}
+    plane.request("POST", path, whole)
+
+
+def delete(plane: ControlPlane, kind: str, namespace: str, *, check: bool = True) -> None:
+    path, (_, name) = place(kind, namespace)
+    url = f"{path}/{name}?gracePeriodSeconds=0"
+    plane.request("DELETE", url, {"propagationPolicy": "Background"}, check=check)
+
+
 def only(*kinds: str) -> tuple[Resource, ...]:
     return tuple(r for r in RESOURCES if r.kind in kinds)
 
 
 async def test_every_kind_is_read_and_followed(control_plane: ControlPlane, namespace: str) -> None:
-    request = control_plane.request
     node, before = f"node-{namespace}", list(OBJECTS)[::2]
-
-    def create(kind: str) -> None:
-        path, body = OBJECTS[kind]
-        meta = {"name": "web", **body.get("metadata", {})}
-        request("POST", path.format(ns=f"namespaces/{namespace}"), {**body, "metadata": meta})
-
-    for kind in before:
-        create(kind)
-    request("POST", "/api/v1/nodes", {"metadata": {"name": node}})
+    control_plane.request("POST", "/api/v1/nodes", {"metadata": {"name": node}})
     try:
+        for kind in before:
+            create(control_plane, kind, namespace)
         async with live(control_plane) as state:
             assert [status.kind for status in state.status()] == [r.kind for r in RESOURCES[: len(KINDS)]]
             assert state.unknown == {}
@@ -124,21 +197,61 @@ async def test_every_kind_is_read_and_followed(control_plane: ControlPlane, name
             assert state.cluster.get(NAMESPACE, ("", namespace))
             assert state.cluster.get(NODE, ("", node))
             for kind in before:
-                assert state.cluster.get(kind, (namespace, "web")), kind
+                assert state.cluster.get(kind, place(kind, namespace)[1]), kind
             for kind in set(OBJECTS) - set(before):
-                await asyncio.to_thread(create, kind)
-                await within(1, partial(state.cluster.get, kind, (namespace, "web")))
-            assert all(status.age is not None and status.age < 60 for status in state.status())
+                await asyncio.to_thread(create, control_plane, kind, namespace)
+                await within(1, partial(state.cluster.get, kind, place(kind, namespace)[1]))
+            ages = {status.kind: status.age for status in state.status()}
+            assert {kind for kind, age in ages.items() if age is None} == OPTIONAL - {SERVICE_CIDR}, "not served here"
+            assert all(age is None or age < 60 for age in ages.values())
             assert sum(status.restarts for status in state.status()) == 0
             (chosen,) = (c for c in state.cluster.classes(namespace) if c.pods)
             assert chosen.labels == LABELS
-            for kind, (path, _) in OBJECTS.items():
-                url = f"{path.format(ns=f'namespaces/{namespace}')}/web?gracePeriodSeconds=0"
-                body = {"propagationPolicy": "Background"}
-                await asyncio.to_thread(request, "DELETE", url, body)
-                await within(1, partial(gone, state, kind, (namespace, "web")))
+            for kind in OBJECTS:
+                await asyncio.to_thread(delete, control_plane, kind, namespace)
+                await within(1, partial(gone, state, kind, place(kind, namespace)[1]))
     finally:
-        request("DELETE", f"/api/v1/nodes/{node}")
+        control_plane.request("DELETE", f"/api/v1/nodes/{node}")
+        for kind in OBJECTS.keys() & CLUSTER_SCOPED:
+            delete(control_plane, kind, namespace, check=False)
+
+
+async def test_what_every_cluster_has(control_plane: ControlPlane) -> None:
+    """Objects that the API server makes itself, as it writes them."""
+    async with live(control_plane, resources=only(API_SERVICE, SERVICE_CIDR, CLUSTER_ROLE_BINDING)) as state:
+        cluster = state.cluster
+        assert ServiceCIDR("kubernetes", (str(control_plane.service_cidr),)) in list(cluster.service_cidrs)
+        assert {api.name for api in cluster.api_services if api.service is None} >= {"v1.", "v1.apps"}
+        # Why `Cluster.bindings_of` leaves the groups out: every account of every cluster has these rights.
+        of_all = {binding.role for binding in cluster.bindings_of("*", "*")}
+        assert "system:service-account-issuer-discovery" in of_all
+        masters = cluster.get(CLUSTER_ROLE_BINDING, ("", "cluster-admin"))
+        assert masters == RoleBinding(CLUSTER_ROLE_BINDING, "", "cluster-admin", "cluster-admin", of_cluster=True)
+        (binding,) = cluster.bindings_of("kube-system", "namespace-controller")
+        assert binding.role == "system:controller:namespace-controller"
+
+
+async def test_custom_resources_come_and_go(control_plane: ControlPlane, namespace: str) -> None:
+    timing = Timing(unserved=(0.1,))
+    resources = custom_resources.CUSTOM
+    async with live(control_plane, timing=timing, resources=resources) as state:
+        assert {s.kind: (s.completeness, s.objects, s.age) for s in state.status()} == {
+            r.kind: (Completeness.COMPLETE, 0, None) for r in resources
+        }
+        with custom_resources.installed(control_plane):
+            for kind in CUSTOM_OBJECTS:
+                await asyncio.to_thread(create, control_plane, kind, namespace)
+                await within(5, partial(state.cluster.get, kind, place(kind, namespace)[1]))
+            assert all(status.age is not None for status in state.status())
+            assert state.cluster.referrers_of(namespace, "web")
+            async with live(control_plane, resources=resources) as another:
+                for kind in CUSTOM_OBJECTS:
+                    assert another.cluster.get(kind, place(kind, namespace)[1]), kind
+            await asyncio.to_thread(delete, control_plane, HTTP_ROUTE, namespace)
+            await within(1, partial(gone, state, *(HTTP_ROUTE, place(HTTP_ROUTE, namespace)[1])))
+        await within(10, lambda: all(status.age is None and not status.objects for status in state.status()))
+        assert state.unknown == {}
+        assert all(state.cluster.complete(r.kind) for r in resources)
 
 
 async def test_what_is_waited_for_arrives_in_time(control_plane: ControlPlane, namespace: str) -> None:
@@ -183,6 +296,7 @@ async def test_a_user_without_rights_for_some_kinds(control_plane: ControlPlane,
         await asyncio.sleep(1)
         denied = [s for s in state.status() if s.kind in state.unknown]
         assert all(s.synced and s.completeness is Completeness.ABSENT for s in denied)
+        assert all(s.age is None for s in denied)
         assert all(s.restarts == (1 if s.kind != CONFIG_MAP else len(RESOURCES) - len(KINDS) + 1) for s in denied)
 
 

@@ -1,0 +1,73 @@
+"""Installs the custom resources that netadmit reads where they are there, with schemas that let everything through."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from webhook.model.objects import CLUSTER_SCOPED, OPTIONAL, SERVICE_CIDR
+from webhook.state.watch import RESOURCES
+
+from .control_plane import ControlPlane
+
+CUSTOM = tuple(r for r in RESOURCES if r.kind in OPTIONAL - {SERVICE_CIDR})  # ServiceCIDR comes with the API server
+_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+
+@contextlib.contextmanager
+def installed(plane: ControlPlane) -> Iterator[None]:
+    """They are served while this context lasts; afterwards they are not, and their objects are gone."""
+    made = [_definition(*_parts(resource.kind, resource.path)) for resource in CUSTOM]
+    urls = [f"{_DEFINITIONS}/{definition['metadata']['name']}" for definition in made]
+    paths = [resource.path for resource in CUSTOM]
+    try:
+        for definition in made:
+            plane.request("POST", _DEFINITIONS, definition)
+        _until(plane, paths, 200)
+        yield
+    finally:
+        for url in urls:
+            plane.request("DELETE", url, check=False)
+        _until(plane, [*urls, *paths], 404)
+
+
+def _parts(kind: str, path: str) -> tuple[str, str, str, str, str]:
+    group, version, word = kind.split("/")
+    scope = "Cluster" if kind in CLUSTER_SCOPED else "Namespaced"
+    return group, version, word, path.rpartition("/")[2], scope
+
+
+def _definition(group: str, version: str, kind: str, plural: str, scope: str) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": f"{plural}.{group}",
+            # Without it, nothing that is not Kubernetes' own may live under k8s.io (KEP-1111).
+            "annotations": {"api-approved.kubernetes.io": "unapproved, installed by a test"},
+        },
+        "spec": {
+            "group": group,
+            "names": {"kind": kind, "plural": plural},
+            "scope": scope,
+            "versions": [
+                {
+                    "name": version,
+                    "served": True,
+                    "storage": True,
+                    "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+                }
+            ],
+        },
+    }
+
+
+def _until(plane: ControlPlane, paths: list[str], status: int) -> None:
+    deadline = time.monotonic() + 30
+    while wrong := {path: found for path in paths if (found := _status(plane, path)) != status}:
+        assert time.monotonic() < deadline, wrong
+        time.sleep(0.05)
+
+
+def _status(plane: ControlPlane, path: str) -> int:
+    return plane.request("GET", path, check=False).status
