@@ -16,6 +16,7 @@ import re
 import socket
 import ssl
 import time
+from asyncio.sslproto import SSLProtocol
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
 
@@ -277,6 +278,9 @@ _EVENT: Final = msgspec.json.Decoder(_Event)
 _PAGE: Final = msgspec.json.Decoder(_Page)
 _STATUS: Final = msgspec.json.Decoder(_Status)
 
+_TLS_BUFFER: Final = 64 * 1024
+"""asyncio holds 256 KiB for each TLS connection, whether anything comes or not (asyncio/sslproto.py): for 35 watches a
+tenth of all memory. A TLS record has 16 KiB, so what comes fast is still read in few pieces."""
 _INITIAL_EVENTS_END: Final = "k8s.io/initial-events-end"
 _PAGE_SIZE: Final = 500
 """With ``resourceVersion=0`` a server would ignore it and send everything, so none is given (facts/production.md 4)."""
@@ -704,6 +708,7 @@ class LiveState:
 
     async def run(self) -> None:
         """Follows everything until it is cancelled; never ends by itself, and leaves no task or connection behind."""
+        SSLProtocol.max_size = min(SSLProtocol.max_size, _TLS_BUFFER)
         connector = aiohttp.TCPConnector(limit=0, socket_factory=_socket)
         headers = {
             "Accept": "application/json",
