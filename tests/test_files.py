@@ -106,6 +106,16 @@ def test_an_object_that_cannot_be_decoded_makes_its_kind_partial() -> None:
     assert state.cluster.completeness(NAMESPACE) is Completeness.COMPLETE
 
 
+@pytest.mark.parametrize("namespace", ["no", "[]", "{}", "0"])
+def test_a_namespace_that_is_no_text_is_not_the_default_one(namespace: str) -> None:
+    state = FileState()
+    text = f"apiVersion: v1\nkind: Pod\nmetadata: {{name: a, namespace: {namespace}}}\n"
+    state.load(["-"], stdin=io.BytesIO(text.encode()))
+    (problem,) = map(str, state.problems)
+    assert problem.startswith("<stdin>:3:21 (document 1): metadata.namespace: v1/Pod: Expected `str`, got ")
+    assert state.cluster.namespace_names() == []
+
+
 # --- what is kept of each kind
 
 

@@ -180,7 +180,9 @@ def _kind(manifest: Manifest) -> str:
 def _placed(kind: str, data: Mapping[str, Any], metadata: Mapping[str, Any]) -> Mapping[str, Any]:
     """The object as the API server would place it: in ``default`` when it names no namespace, with a name."""
     name = metadata.get("name") or metadata.get("generateName")
-    namespace = "" if kind in CLUSTER_SCOPED else metadata.get("namespace") or "default"
-    if metadata.get("name") == name and (metadata.get("namespace") or "") == namespace:
+    written = metadata.get("namespace")
+    # What is neither absent nor a text (`namespace: no`) is left for the decoder to name.
+    namespace = "" if kind in CLUSTER_SCOPED else "default" if written in (None, "") else written
+    if metadata.get("name") == name and written == namespace:
         return data
     return {**data, "metadata": {**metadata, "name": name, "namespace": namespace}}
