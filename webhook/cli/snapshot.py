@@ -1,7 +1,8 @@
 """Writes the live state that checks read, as YAML, for `--cluster`.
 
-It holds no Secrets, no environment values, no commands or arguments of users' pods, and no annotations but those that
-checks read. The same answers come from it as from the live cluster.
+It holds no Secrets, no environment values, no commands or arguments of users' pods, no annotations but those that
+checks read, and of role bindings only the role and the ServiceAccounts. The same answers come from it as from the live
+cluster.
 """
 
 import argparse
