@@ -17,7 +17,7 @@ _SHOWN: Final = (60, 140)
 _COLOURS: Final = {Level.ERROR: "1;31", Level.WARNING: "1;33", Level.NOTE: "1;36"}
 
 _VERBS: Final = {"cut": "cuts", "opened": "opens", "freed": "frees", "isolated": "isolates"}
-_COLOURS_OF_CHANGES: Final = {"cut": "31", "opened": "33", "freed": "33", "isolated": "36"}
+_COLOURS_OF_CHANGES: Final = {"cut": "1;31", "opened": "1;33", "freed": "1;33", "isolated": "1;36"}
 _MOST_EFFECTS: Final = 5
 _MOST_PORTS: Final = 3
 
