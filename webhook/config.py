@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 import yaml
@@ -98,6 +98,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
         namespaces: for single namespaces; the first that matches holds, and its mode stands above the label.
         disclose: what messages may say about other namespaces.
         effects: when answers say what a policy does to traffic.
+        settle: seconds after which what is there is judged again with all that belongs to it.
     """
 
     mode: Mode = Mode.ENFORCE
@@ -107,6 +108,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     namespaces: tuple[NamespaceSettings, ...] = ()
     disclose: Disclosure = Disclosure.NAMESPACE
     effects: Effects = Effects.DRY_RUN
+    settle: Annotated[int, msgspec.Meta(ge=0)] = 300
 
     def settings_of(self, namespace: str) -> NamespaceSettings | None:
         """What is set for this namespace alone."""

@@ -1,7 +1,7 @@
 """What the service counts, for Prometheus; labels are bounded: check, kind, operation, decision, never names."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -23,6 +23,7 @@ class Metrics:
 
     def __init__(self, status: Callable[[], Iterable[KindStatus]]) -> None:
         self.registry = CollectorRegistry()
+        self._standing: set[tuple[str, str]] = set()
         self.reviews = Counter(
             "netadmit_admission_reviews",
             "Admission reviews answered; decision: allowed, warned, denied, or refused when the request cannot be read",
@@ -45,6 +46,12 @@ class Metrics:
             ["check"],
             registry=self.registry,
         )
+        self.standing = Gauge(
+            "netadmit_audit_findings",
+            "Findings that stand against what is in the cluster, once it has settled",
+            ["check", "level"],
+            registry=self.registry,
+        )
         self.certificate_expiry = Gauge(
             "netadmit_certificate_expiry_seconds",
             "When the certificate in use ends, in seconds since 1970; NaN without one",
@@ -57,6 +64,14 @@ class Metrics:
             registry=self.registry,
         )
         self.registry.register(_StateCollector(status))
+
+    def tell_standing(self, count: Mapping[tuple[str, str], int]) -> None:
+        """Takes over how many findings of each check and level stand."""
+        for check, level in self._standing.difference(count):
+            self.standing.remove(check, level)
+        for (check, level), number in count.items():
+            self.standing.labels(check, level).set(number)
+        self._standing = set(count)
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""

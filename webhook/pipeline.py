@@ -270,14 +270,20 @@ class Judge:
         reference = ObjectReference(manifest.api_version, manifest.kind, str(namespace or ""), str(name or ""))
         return self._judge(ctx, reference, may_deny=True)
 
-    def audit(self, judged: Judged, cluster: Cluster) -> Judgement:
-        """Judges an object that is in the cluster already, with all that belongs to it."""
+    def audit(self, judged: Judged, cluster: Cluster, *, disclosure: Disclosure = Disclosure.CLUSTER) -> Judgement:
+        """Judges an object that is in the cluster already, with all that belongs to it.
+
+        Args:
+            judged: the object.
+            cluster: the state.
+            disclosure: what may be said of other namespaces, to whoever reads the answer.
+        """
         ctx = Context(
             Operation.CREATE,
             judged,
             cluster,
             view=View.AUDIT,
-            disclosure=Disclosure.CLUSTER,
+            disclosure=disclosure,
             check_ids=self.check_ids,
         )
         return self._judge(ctx, _reference(judged.kind, *judged.key), may_deny=True)

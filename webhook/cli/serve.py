@@ -23,6 +23,7 @@ from typing import Final, TypeAlias
 from certs.publish import PublishedCA, SharedCertificate, achieve, keep
 from certs.source import LiveCertificate
 from certs.store import provide
+from webhook.audit import Auditor
 from webhook.cli import OK, UNUSABLE, UsageError
 from webhook.cli.check import configuration
 from webhook.cli.state_options import add_state_arguments, credentials, load_state, report_problems, wants_live
@@ -131,6 +132,8 @@ async def _serve(args: argparse.Namespace, judge: Judge, state: State, writer: W
         background["certificate"] = certificate.follow
         if isinstance(state, LiveState):
             background["state"] = partial(_follow, state)
+            auditor = Auditor(judge, state, lambda *_: service.metrics.tell_standing(auditor.count))
+            background["audit"] = auditor.run
         if files.issued:
             _log.info("issued a certificate", extra={"fields": {"folder": str(folder), "ca": str(files.ca)}})
         listeners = Listeners(service, certificate.context)

@@ -446,6 +446,11 @@ class Cluster:
         """The NetworkPolicies of a namespace."""
         return self._policies_here.get(namespace, {}).values()
 
+    @property
+    def policies_across(self) -> Iterator[NetworkPolicy]:
+        """The NetworkPolicies that speak of other namespaces than their own."""
+        return (policy for policy in self.policies if any(p.namespace_selector is not None for _, p in policy.peers()))
+
     def services_in(self, namespace: str) -> Collection[Service]:
         """The Services of a namespace."""
         return self._services_here.get(namespace, {}).values()

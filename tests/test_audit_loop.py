@@ -1,0 +1,170 @@
+"""The audit beside the webhook: what settles, what is judged again, and when; with a clock of the test's own."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from webhook.audit import Auditor, Identity
+from webhook.check import Disclosure
+from webhook.config import Config, Mode
+from webhook.metrics import Metrics
+from webhook.model.cluster import Cluster
+from webhook.model.objects import KINDS, NETWORK_POLICY, POD
+from webhook.model.parse import convert
+from webhook.pipeline import Judge
+from webhook.verdict import Ruling
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+SHOP = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
+
+
+def policy(app: str, name: str = "api", *, created: str = "", peer: dict[str, Any] | None = None) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": "shop"} | ({"creationTimestamp": created} if created else {})
+    spec: dict[str, Any] = {"podSelector": {"matchLabels": {"app": app}}}
+    if peer is not None:
+        spec["ingress"] = [{"from": [peer]}]
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
+
+
+def pod(app: str, namespace: str = "shop", name: str = "") -> dict[str, Any]:
+    metadata = {"name": name or f"{app}-1", "namespace": namespace, "labels": {"app": app}}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": {"phase": "Running"}}
+
+
+class World:
+    """A cluster, an auditor, and a clock that only the test moves."""
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.cluster = Cluster.of([], complete=True)
+        self.synced = True
+        self.seconds = 1000.0
+        self.told: list[tuple[Identity, list[str]]] = []
+        self.put(SHOP)
+        self.auditor = Auditor(Judge(config or Config()), self, self._tell, clock=lambda: self.seconds, now=lambda: NOW)
+
+    def _tell(self, identity: Identity, rulings: tuple[Ruling, ...]) -> None:
+        self.told.append((identity, [r.check for r in rulings]))
+
+    def put(self, *objects: dict[str, Any]) -> None:
+        for o in objects:
+            self.cluster.put(convert(f"{o['apiVersion']}/{o['kind']}", o))
+
+    def remove(self, o: dict[str, Any]) -> None:
+        self.cluster.remove(
+            f"{o['apiVersion']}/{o['kind']}", (o["metadata"].get("namespace", ""), o["metadata"]["name"])
+        )
+
+    def after(self, seconds: float) -> list[list[str]]:
+        """Lets time pass, and returns what is told meanwhile."""
+        self.told.clear()
+        for moment in (0.0, seconds):  # what has changed is noted within a second
+            self.seconds += moment
+            while self.auditor.step():
+                pass
+        return [checks for _, checks in self.told]
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_what_is_old_is_judged_at_once(world: World) -> None:
+    world.put(policy("apj"), pod("api"))
+    assert world.after(0) == [["selector-matches-nothing"]]
+    assert world.auditor.count == {("selector-matches-nothing", "warning"): 1}
+
+
+def test_what_is_new_has_its_time_to_settle(world: World) -> None:
+    world.put(policy("api", created="2026-01-01T11:58:00Z"))  # two minutes old
+    assert world.after(0) == []
+    assert world.after(170) == []
+    assert world.after(20) == [["selector-matches-nothing"]]
+
+
+def test_what_comes_later_settles_too_and_its_pods_silence_it(world: World) -> None:
+    world.after(0)
+    world.put(policy("api"), policy("cache", "cache"))
+    assert world.after(200) == []
+    world.put(pod("api"))
+    assert world.after(101) == [["selector-matches-nothing"]]
+    assert world.told[0][0] == (NETWORK_POLICY, ("shop", "cache"))
+
+
+def test_a_finding_goes_when_its_cause_does_and_comes_back_with_it(world: World) -> None:
+    world.put(policy("api"), pod("api"))
+    assert world.after(0) == []
+    world.remove(pod("api"))
+    assert world.after(6) == []  # not twice within a minute
+    assert world.after(60) == [["selector-matches-nothing"]]
+    world.put(pod("api"))
+    assert world.after(70) == [[]]
+    assert not world.auditor.standing
+
+
+def test_a_peer_in_another_namespace_counts(world: World) -> None:
+    peer = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "web"}},
+        "podSelector": {"matchLabels": {"app": "front"}},
+    }
+    world.put({**SHOP, "metadata": {"name": "web"}}, policy("api", peer=peer), pod("api"), pod("front", "web"))
+    assert world.after(0) == []
+    world.remove(pod("front", "web"))
+    world.put(pod("frontt", "web"))
+    assert world.after(70) == [["peer-matches-nothing"]]
+
+
+def test_what_is_deleted_has_nothing_against_it(world: World) -> None:
+    world.put(policy("apj"), pod("api"))
+    world.after(0)
+    world.remove(policy("apj"))
+    assert world.told[-1] == ((NETWORK_POLICY, ("shop", "api")), [])
+    assert not world.auditor.standing
+    assert world.after(1000) == []
+
+
+def test_churn_is_judged_once_a_minute(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.put(policy("api"), pod("api"))
+    world.after(0)
+    judged: list[float] = []
+    judge = world.auditor._judge
+    real = judge.audit
+    monkeypatch.setattr(judge, "audit", lambda *a, **k: judged.append(world.seconds) or real(*a, **k))
+    for number in range(300):
+        world.put(pod("api", name=f"api-{number}"))
+        world.after(1)
+    assert 4 <= len(judged) <= 6
+
+
+def test_a_tenant_reads_nothing_of_other_namespaces() -> None:
+    world = World(Config(disclose=Disclosure.NAMESPACE))
+    world.put(policy("api"), {**SHOP, "metadata": {"name": "secret-team"}}, pod("api", "secret-team"))
+    world.after(0)
+    (rulings,) = world.auditor.standing.values()
+    assert "secret-team" not in rulings[0].line
+    assert "another namespace" in rulings[0].line
+
+
+def test_a_waived_or_ignored_finding_does_not_stand() -> None:
+    world = World(Config(mode=Mode.OFF))
+    world.put(policy("apj"), pod("api"))
+    assert world.after(0) == []
+
+
+def test_the_metric_counts_what_stands() -> None:
+    metrics = Metrics(list)
+    metrics.tell_standing({("dns-blocked", "warning"): 2})
+    assert b'netadmit_audit_findings{check="dns-blocked",level="warning"} 2.0' in metrics.exposition()
+    metrics.tell_standing({})
+    assert b"dns-blocked" not in metrics.exposition()
+
+
+def test_every_kind_may_change(world: World) -> None:
+    """No event of any kind is too strange for the audit."""
+    world.after(0)
+    for kind in KINDS:
+        world.cluster.remove(kind, ("shop", "nothing"))
+    world.put(pod("api"))
+    assert world.after(1) == []
+    assert world.cluster.keys(POD)
