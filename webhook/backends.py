@@ -19,6 +19,8 @@ from webhook.model.objects import (
     REPLICA_SET,
     STATEFUL_SET,
     ContainerPort,
+    HTTPRoute,
+    Ingress,
     Key,
     Labels,
     Pod,
@@ -35,6 +37,13 @@ _KINDS: Final = {
     kind.rpartition("/")[2]: kind for kind in (DEPLOYMENT, REPLICA_SET, STATEFUL_SET, DAEMON_SET, JOB, CRON_JOB)
 }
 _PASSING: Final = frozenset({"Job", "CronJob", "Pod"})
+VARIANTS: Final = frozenset(
+    {
+        *("canary", "stable", "baseline", "primary", "preview", "active", "blue", "green", "old", "new", "current"),
+        *("next", "previous", "alpha", "beta", "rc", "internal", "external", "public", "private"),
+    }
+)
+"""Words by which people tell two versions of one thing apart."""
 _MOST_OWNERS: Final = 4
 """Longer than any chain of owners in use: Pod, ReplicaSet, Deployment, a custom resource, its parent."""
 
@@ -141,6 +150,11 @@ def endpoints(service: Service, classes: Collection[PodClass]) -> list[Pod]:
 def headless(spec: ServiceSpec) -> bool:
     """Whether clients get the addresses of the pods from DNS, and so use the pods' own ports."""
     return spec.cluster_ip == "None"
+
+
+def served_by_proxy(ctx: Context) -> bool:
+    """Whether an Ingress or HTTPRoute leads to the Service under review: proxies read what it says, without DNS."""
+    return any(isinstance(found, Ingress | HTTPRoute) for found in ctx.cluster.referrers_of(*ctx.service.key))
 
 
 def find_port(member: Member, name: str, protocol: Protocol) -> ContainerPort | None:

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from ipaddress import AddressValueError, IPv4Address
 from typing import Final
 
+from webhook.backends import served_by_proxy
 from webhook.check import Check, Context, Example, Finding, Level, View
 from webhook.dns import dns_of
-from webhook.model.objects import HTTP_ROUTE, INGRESS, HTTPRoute, Ingress, Service
+from webhook.model.objects import HTTP_ROUTE, INGRESS, Service
 
 _LONGEST: Final = 16
 
@@ -16,7 +17,7 @@ def run(ctx: Context) -> Iterator[Finding]:
     if spec.type != "ExternalName" or not _is_address(spec.external_name):
         return
     # kube-dns answers such a name with the address.
-    if dns_of(ctx.cluster).is_core_dns is False or _served_by_ingress(ctx):
+    if dns_of(ctx.cluster).is_core_dns is False or served_by_proxy(ctx):
         return
     message = f"externalName {spec.external_name} is an address, not a name: CoreDNS answers NXDOMAIN"
     remedy = "put it into an EndpointSlice instead"
@@ -31,11 +32,6 @@ def _is_address(name: str) -> bool:
     except AddressValueError:
         return False
     return True
-
-
-def _served_by_ingress(ctx: Context) -> bool:
-    """Whether an Ingress or HTTPRoute leads to the Service: controllers take the address from it, without DNS."""
-    return any(isinstance(found, Ingress | HTTPRoute) for found in ctx.cluster.referrers_of(*ctx.service.key))
 
 
 _SERVICE = """

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from webhook.backends import Backend, backends, find_port, headless
+from webhook.backends import VARIANTS, Backend, backends, find_port, headless
 from webhook.check import Check, Context, Example, Finding, Level, View, enumerate_some
 from webhook.model.objects import Labels, Service, ServicePort
 
@@ -11,13 +11,6 @@ _APP_LABELS: Final = ("app.kubernetes.io/name", "app", "k8s-app", "name")
 """What an application is called (kubernetes.io/docs/concepts/overview/working-with-objects/common-labels, and before)."""
 _PART_LABELS: Final = ("app.kubernetes.io/component", "component", "tier", "role")
 """Which part of an application it is."""
-_VARIANTS: Final = frozenset(
-    {
-        *("canary", "stable", "baseline", "primary", "preview", "active", "blue", "green", "old", "new", "current"),
-        *("next", "previous", "alpha", "beta", "rc", "internal", "external", "public", "private"),
-    }
-)
-"""Words by which people tell two versions of one thing apart."""
 _NOT_CHOSEN: Final = ("pod-template-hash", "controller-revision-hash", "pod-template-generation", "chart", "heritage")
 """Labels that controllers and Helm add: no selector should name them."""
 
@@ -143,7 +136,7 @@ def _unlike(one: str, other: str) -> bool:
 
 def _essence(value: str) -> list[str]:
     words = value.lower().replace("_", "-").replace(".", "-").split("-")
-    return [w for w in words if len(w) > 1 and w not in _VARIANTS and not w.removeprefix("v").isdigit()]
+    return [w for w in words if len(w) > 1 and w not in VARIANTS and not w.removeprefix("v").isdigit()]
 
 
 def _workload(name: str, labels: str, ports: str, kind: str = "Deployment") -> str:
