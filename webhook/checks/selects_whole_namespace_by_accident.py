@@ -3,62 +3,27 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-import msgspec
-
 from webhook.check import Check, Context, Example, Finding, Level, View
 from webhook.model.manifest import format_path, value_at
-from webhook.model.objects import LAST_APPLIED, LONGEST_APPLIED, NetworkPolicy, NetworkPolicySpec
-from webhook.model.parse import DecodeError, convert
-from webhook.model.schema import FieldProblem, decode
+from webhook.model.objects import NetworkPolicy, NetworkPolicySpec
+from webhook.model.schema import FieldProblem
+from webhook.written import written_of
 
 
 def run(ctx: Context) -> Iterator[Finding]:
-    text = _text(ctx)
-    if text is None:
+    written = written_of(ctx)
+    if written is None:
         return
-    decoding = decode(text)
-    # A wrong type is refused by the API server, in every mode of validation.
-    if decoding is None or decoding.mistyped:
-        return
-    dropped = [problem for problem in decoding.unknown if problem.path[0] == "spec"]
-    if not dropped and value_at(text, ("spec",)):
-        return
-    try:
-        stored = convert(NetworkPolicy.kind, decoding.data)
-    except DecodeError:
-        return
-    if not isinstance(stored, NetworkPolicy) or _defaulted(stored) != _defaulted(ctx.policy):
-        return  # changed on the way, or since: then the text is not what was decoded
-    if not dropped:
+    dropped = [problem for problem in written.decoding.unknown if problem.path[0] == "spec"]
+    if not dropped and not value_at(written.text, ("spec",)):
         message = "its spec is empty: it selects every pod of the namespace and lets nothing in"
         yield Finding("spec", message, level=Level.NOTE, value="spec")
     level = Level.ERROR if ctx.view is View.CHECK else Level.WARNING
     for problem in dropped:
-        if meaning := _meaning(problem, stored.spec):
+        if meaning := _meaning(problem, written.stored.spec):
             field = format_path(problem.path)
             seen = f"{field} is no field: dropped, {meaning}"
-            yield Finding(field, seen, _remedy(problem, text), level, field)
-
-
-def _text(ctx: Context) -> Mapping[str, Any] | None:
-    """What a person wrote: the file, or what kubectl apply recorded in this request."""
-    if ctx.view is View.CHECK:
-        return ctx.manifest.data if ctx.manifest else None
-    written = ctx.policy.metadata.annotations.get(LAST_APPLIED, "")
-    if not written or len(written) > LONGEST_APPLIED:
-        return None
-    # kubectl edit, a controller or an older apply left it as it was: it says nothing about this change.
-    if ctx.view is View.ADMISSION and ctx.old and ctx.old.metadata.annotations.get(LAST_APPLIED) == written:
-        return None
-    try:
-        text = msgspec.json.decode(written)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None
-    return text if isinstance(text, dict) else None
-
-
-def _defaulted(policy: NetworkPolicy) -> NetworkPolicySpec:
-    return msgspec.structs.replace(policy.spec, policy_types=policy.spec.policy_types or policy.directions)
+            yield Finding(field, seen, _remedy(problem, written.text), level, field)
 
 
 def _meaning(problem: FieldProblem, stored: NetworkPolicySpec) -> str:
