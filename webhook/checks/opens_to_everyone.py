@@ -141,15 +141,22 @@ CHECK = Check(
         ),
     ),
     good=(
-        Example(title="everything is let in, in so many words", object=_policy("ingress: [{}]"), view=View.CHECK),
-        Example(title="nothing is let in", object=_policy("ingress: []"), view=View.CHECK),
+        Example(
+            title="everything is let in, in so many words",
+            cluster=_POD,
+            object=_policy("ingress: [{}]"),
+            view=View.CHECK,
+        ),
+        Example(title="nothing is let in", cluster=_POD, object=_policy("ingress: []"), view=View.CHECK),
         Example(
             title="a list of peers",
             cluster=_POD,
             object=_policy("ingress: [{from: [{podSelector: {}}], ports: [{port: 8080}]}]"),
             view=View.CHECK,
         ),
-        Example(title="DNS, wherever it is", object=_policy("egress: [{ports: [{port: 53, protocol: UDP}]}]")),
+        Example(
+            title="DNS, wherever it is", cluster=_POD, object=_policy("egress: [{ports: [{port: 53, protocol: UDP}]}]")
+        ),
         Example(
             title="what an earlier kubectl apply recorded",
             cluster=_POD,
