@@ -56,6 +56,10 @@ _ONE_PORT: Final = (
     frozenset({"service-port-not-pod-port"}),
     frozenset({"port-not-declared"}),
 )
+_CAUSES: Final = (
+    frozenset({"ipblock-covers-service-ips", "rules-without-policy-type"}).union(*_ONE_RULE, *_ONE_PORT),
+    frozenset({"dns-blocked", "cuts-api-server", "cuts-ingress-backend", "cuts-service", "cuts-webhook"}),
+)
 _SERVICE: Final = (
     frozenset({"service-selects-nothing"}),
     frozenset({"empties-service"}),
@@ -432,6 +436,7 @@ def _silence(statements: list[_Statement]) -> None:
     _silence_along(_WHOLE_OBJECT, statements, lambda s: not s.rule, lambda s: s.rule)
     _silence_along(_ONE_RULE, statements, lambda _: False, lambda s: s.rule)
     _silence_along(_ONE_PORT, statements, lambda _: False, lambda s: s.port)
+    _silence_along(_CAUSES, statements, lambda _: False, lambda s: s.rule)
     _silence_along(_SERVICE, statements, lambda s: not s.port, lambda s: s.port)
 
 

@@ -7,7 +7,7 @@ from webhook.check import Check, Context, Example, Finding, Level
 from webhook.concerned import Front, PortEntry, admitted_otherwise, fronts, port_entries
 from webhook.model.objects import POD, SERVICE, WORKLOADS, NetworkPolicy
 
-_BEFORE_DNAT: Final = frozenset({"AWS VPC CNI", "EKS Auto Mode"})
+BEFORE_DNAT: Final = frozenset({"AWS VPC CNI", "EKS Auto Mode"})
 """The engines that see a connection to a Service before it is translated: the Service's port belongs there."""
 
 
@@ -21,7 +21,7 @@ def run(ctx: Context) -> Iterator[Finding]:
         if any(port in f.numbers or (f.headless and f.port.port == port) for f in every):
             continue
         hit = [f for f in every if f.port.port == port and f.numbers and not f.headless]
-        if hit and ctx.enforcement.engine not in _BEFORE_DNAT:
+        if hit and ctx.enforcement.engine not in BEFORE_DNAT:
             yield from _judge(ctx, entry, port, hit)
 
 

@@ -1,0 +1,134 @@
+"""A Service whose short name, service.namespace, is a host name of the outside: pods are led to it instead."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from webhook.check import CREATE, Check, Context, Example, Finding, Level, View
+from webhook.dns import dns_of
+from webhook.model.objects import ADMIN_POLICIES, AdminPolicy, Service
+
+_TOP_LEVEL: Final = frozenset({"com", "net", "org", "io"})
+"""Top-level domains under which names of the outside are looked up everywhere, and that nobody uses for anything else:
+``dev``, ``app`` or ``shop`` are domains, too, and good names for a namespace.
+"""
+
+
+def run(ctx: Context) -> Iterator[Finding]:
+    namespace, name = ctx.service.key
+    short = f"{name}.{namespace}"
+    dns = dns_of(ctx.cluster)
+    path, remedy = "metadata.namespace", "choose another namespace"
+    if namespace in _TOP_LEVEL:
+        message = f"pods that look up {short} find this Service before the one of that name outside the cluster"
+        yield Finding(path, message, remedy, value=short)
+    elif namespace == "svc" or any(namespace == domain.partition(".")[0] for domain in dns.domains):
+        level = Level.NOTE if dns.assumed and namespace != "svc" else Level.WARNING
+        message = f"pods look up names that end in .{namespace} among the Services of this namespace first"
+        yield Finding(path, message, remedy, level, short)
+    elif where := _used_as_host(ctx, short):
+        message = f"{short} is a host name in use ({where}): pods that look it up find this Service instead"
+        yield Finding("metadata.name", message, "choose another name", value=short)
+    elif _is_external_name(ctx, short):
+        # Mostly that is what people write who mean the Service; that it does not resolve, external-name-not-found tells.
+        message = f"{short} is the externalName of a Service: pods that look it up find this Service"
+        yield Finding("metadata.name", message, level=Level.NOTE, value=short)
+
+
+def _used_as_host(ctx: Context, short: str) -> str:
+    """The kind of an object that has this host name; empty where none is known."""
+    for kind in ADMIN_POLICIES:
+        for key in ctx.cluster.keys(kind):
+            found = ctx.cluster.get(kind, key)
+            if not isinstance(found, AdminPolicy):
+                continue
+            for rule in found.egress:
+                ctx.spend(1 + len(rule.peers))
+                if any(short in peer.domain_names for peer in rule.peers):
+                    return found.kind.rpartition("/")[2]
+    return ""
+
+
+def _is_external_name(ctx: Context, short: str) -> bool:
+    for service in ctx.cluster.services:
+        ctx.spend()
+        if service.spec.external_name.rstrip(".") == short and service.spec.type == "ExternalName":
+            return True
+    return False
+
+
+_SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}, namespace: {namespace}}}
+spec: {{selector: {{app: web}}, ports: [{{port: 443}}]}}
+"""
+_CORE_DNS = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: coredns, namespace: kube-system}
+data: {Corefile: ".:53 {\\n  kubernetes corp.example in-addr.arpa\\n}\\n"}
+"""
+_POLICY = """
+apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: {name: partners}
+spec:
+  tier: Admin
+  priority: 10
+  subject: {namespaces: {}}
+  egress: [{action: Accept, to: [{domainNames: [partner.app]}]}]
+"""
+
+
+def _service(name: str, namespace: str) -> str:
+    return _SERVICE.format(name=name, namespace=namespace)
+
+
+CHECK = Check(
+    id="hijacks-external-name",
+    level=Level.WARNING,
+    summary="a Service's short name is a host name of the outside",
+    rationale="A pod's resolver tries a name with fewer than five dots within the cluster first: example.com is asked for "
+    "as example.com.svc.<cluster domain>, which is Service example in namespace com (search path and ndots: "
+    "k8s.io/kubernetes pkg/kubelet/network/dns). If that exists, every pod that means the outside gets it instead. The "
+    "API server accepts namespaces named com, io or svc.",
+    remedy="Do not name a namespace after a top-level domain that is in use, after svc, or after the cluster's domain.",
+    run=run,
+    judges=(Service.kind,),
+    operations=(CREATE,),
+    bad=(
+        Example(
+            title="a namespace named com",
+            object=_service("example", "com"),
+            says="pods that look up example.com find this Service before the one of that name outside the cluster",
+        ),
+        Example(
+            title="a namespace named svc",
+            object=_service("web", "svc"),
+            view=View.CHECK,
+            says="pods look up names that end in .svc among the Services of this namespace first",
+        ),
+        Example(
+            title="a namespace named as the cluster's domain begins",
+            cluster=_CORE_DNS,
+            object=_service("web", "corp"),
+            says="names that end in .corp",
+        ),
+        Example(
+            title="a host name that a policy knows",
+            cluster=_POLICY,
+            object=_service("partner", "app"),
+            says="partner.app is a host name in use (ClusterNetworkPolicy)",
+        ),
+        Example(
+            title="the cluster's domain is not known, and may be cluster.local: a note",
+            object=_service("web", "cluster"),
+            level=Level.NOTE,
+        ),
+    ),
+    good=(
+        Example(title="a namespace that happens to be a top-level domain", object=_service("web", "dev")),
+        Example(title="a Service named com", object=_service("com", "shop")),
+        Example(title="another host of the same domain", cluster=_POLICY, object=_service("web", "app")),
+    ),
+)

@@ -1,0 +1,361 @@
+"""An ipBlock with the addresses of Services, which engines never see."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Final, TypeAlias
+
+from msgspec import Struct
+
+from webhook.backends import matched
+from webhook.check import Check, Context, Example, Finding, Level, View
+from webhook.checks.peer_matches_nothing import peer_namespaces
+from webhook.checks.service_port_not_pod_port import BEFORE_DNAT
+from webhook.concerned import neighbours, selected_classes
+from webhook.model.cluster import PodClass
+from webhook.model.objects import (
+    DAEMON_SET,
+    ENDPOINT_SLICE,
+    SERVICE,
+    SERVICE_CIDR,
+    Direction,
+    EndpointSlice,
+    NetworkPolicy,
+    NetworkPolicyRule,
+    Service,
+    ServiceCIDR,
+)
+
+Network: TypeAlias = IPv4Network | IPv6Network
+_LINK_LOCAL: Final = ip_network("169.254.0.0/16")
+_DNS: Final = 53
+
+
+def run(ctx: Context) -> Iterator[Finding]:
+    ranges: Sequence[Network] | None = None
+    services: Mapping[Network, Service] = {}
+    for path, rule in ctx.policy.rules():
+        ctx.spend()
+        direction: Direction = "Ingress" if path.startswith("spec.ingress") else "Egress"
+        if direction not in ctx.policy.directions:
+            continue
+        for i, peer in enumerate(rule.peers):
+            if peer.ip_block is None:
+                continue
+            ctx.spend(8)
+            if (block := _network(peer.ip_block.cidr)) is None:
+                continue
+            if ranges is None:
+                ranges, services = _ranges(ctx), _services(ctx)
+            hit = _Hit(block, services.get(block), rule, direction)
+            ctx.spend(2 * len(ranges))
+            if hit.service is None and not any(_within(block, known) for known in ranges):
+                continue
+            about_dns = _about_dns(hit)
+            if about_dns and _dns_is_local(ctx):
+                continue
+            level = Level.NOTE if _written_for_all_engines(ctx, hit, ranges) else Level.WARNING
+            if about_dns and level is Level.WARNING and not ctx.cluster.complete(DAEMON_SET):
+                ctx.unknown.add(
+                    "NodeLocal DNSCache: not all DaemonSets are known, so the use of its address was not judged"
+                )
+                level = Level.NOTE
+            word = "from" if direction == "Ingress" else "to"
+            yield _finding(ctx, f"{path}.{word}[{i}].ipBlock.cidr", hit, level)
+
+
+class _Hit(Struct, frozen=True):
+    """A block that holds only addresses of Services; the one Service, where it is known."""
+
+    block: Network
+    service: Service | None
+    rule: NetworkPolicyRule
+    direction: Direction
+
+
+def _finding(ctx: Context, path: str, hit: _Hit, level: Level) -> Finding:
+    own = hit.service is not None and hit.service.metadata.namespace == ctx.namespace
+    if hit.service is None:
+        what, whose = f"{hit.block} is a range of Service addresses", "the pods'"
+        if hit.block.num_addresses == 1:
+            what = f"{hit.block} is an address of Services"
+    else:
+        namespace, name = hit.service.key
+        shown = f"Service {name if own else f'{namespace}/{name}'}"
+        what = f"{hit.block} is the address of {shown if own or ctx.may_name_others else 'a Service elsewhere'}"
+        whose = "its pods'" if hit.service.spec.selector else "its endpoints'"
+    remedy = "select the pods" if hit.service is None or hit.service.spec.selector else "write their addresses"
+    if ctx.enforcement.engine in BEFORE_DNAT:
+        message = f"{what}: {ctx.enforcement.engine} sees it, other engines see {whose}"
+        return Finding(path, message, "", Level.NOTE, str(hit.block))
+    effect = f"this lets nothing {'in' if hit.direction == 'Ingress' else 'out'}"
+    return Finding(path, f"{what}: engines see {whose} instead, {effect}", remedy, level, str(hit.block))
+
+
+# --- what is known of Services' addresses
+
+
+def _network(cidr: str) -> Network | None:
+    try:
+        return ip_network(cidr, strict=False)
+    except ValueError:
+        return None
+
+
+def _within(block: Network, known: Network) -> bool:
+    if isinstance(block, IPv4Network):
+        return isinstance(known, IPv4Network) and block.subnet_of(known)
+    return isinstance(known, IPv6Network) and block.subnet_of(known)
+
+
+def _ranges(ctx: Context) -> Sequence[Network]:
+    found: list[Network] = []
+    for key in ctx.cluster.keys(SERVICE_CIDR):
+        record = ctx.cluster.get(SERVICE_CIDR, key)
+        if isinstance(record, ServiceCIDR):
+            ctx.spend(8 * len(record.cidrs))
+            found += (network for cidr in record.cidrs if (network := _network(cidr)) is not None)
+    return found
+
+
+def _services(ctx: Context) -> Mapping[Network, Service]:
+    """Every Service by its addresses."""
+    found: dict[Network, Service] = {}
+    for service in ctx.cluster.services:
+        ctx.spend(8)
+        for address in service.spec.cluster_ips or (service.spec.cluster_ip,):
+            if address not in ("", "None") and (network := _network(address)) is not None:
+                found[network] = service
+    return found
+
+
+# --- where such a block is of use
+
+
+def _about_dns(hit: _Hit) -> bool:
+    """Whether the block may be meant as the address of the cluster's DNS."""
+    if hit.direction != "Egress" or hit.block.num_addresses != 1:
+        return False
+    if hit.service is not None:
+        return _serves_dns(hit.service)
+    return bool(hit.rule.ports) and all(p.port == _DNS for p in hit.rule.ports)
+
+
+def _dns_is_local(ctx: Context) -> bool:
+    """Whether NodeLocal DNSCache answers for the DNS Service's address on each node, or the policy is written for it.
+
+    Source: k8s.io/kubernetes cluster/addons/dns/nodelocaldns/README.md (Network policy and DNS connectivity).
+    """
+    for rule in ctx.policy.spec.egress:
+        ctx.spend(4 * len(rule.peers))
+        for peer in rule.peers:
+            network = _network(peer.ip_block.cidr) if peer.ip_block else None
+            if network is not None and _within(network, _LINK_LOCAL):
+                return True
+    for daemon in ctx.cluster.workloads(DAEMON_SET):
+        ctx.spend(2)
+        if "node-local-dns" in (daemon.labels.get("k8s-app"), daemon.name) or any(
+            "node-cache" in c.image for c in daemon.containers
+        ):
+            return True
+    return False
+
+
+def _serves_dns(service: Service) -> bool:
+    return service.metadata.labels.get("k8s-app") == "kube-dns" or service.metadata.name in {"kube-dns", "dns-default"}
+
+
+def _written_for_all_engines(ctx: Context, hit: _Hit, ranges: Sequence[Network]) -> bool:
+    """Whether what the block is meant for has another way: then it is there for engines of which we do not know."""
+    classes = set(matched(ctx, hit.service)) if hit.service is not None else set[PodClass]()
+    addresses = _endpoints(ctx, hit.service, classes) if hit.service is not None else []
+
+    def admits(rule: NetworkPolicyRule) -> bool:
+        if not rule.peers:
+            return True
+        for peer in rule.peers:
+            ctx.spend(4)
+            if peer.ip_block is not None:
+                other = _network(peer.ip_block.cidr)
+                if other is None or other == hit.block:
+                    continue
+                ctx.spend(2 * len(addresses) + 2 * len(ranges))
+                if any(_within(address, other) for address in addresses) or _within(hit.block, other):
+                    return True
+                if hit.service is None and rule is hit.rule and not any(_within(other, known) for known in ranges):
+                    return True
+                continue
+            pods = ctx.compile(peer.pod_selector)
+            if pods.empty and peer.namespace_selector is not None and ctx.compile(peer.namespace_selector).empty:
+                return True
+            if classes and not classes.isdisjoint(ctx.select(pods, peer_namespaces(ctx, peer))):
+                return True
+        return False
+
+    return any(admits(rule) for policy in _isolating(ctx, hit.direction) for rule in _rules(policy, hit.direction))
+
+
+def _endpoints(ctx: Context, service: Service, classes: set[PodClass]) -> list[Network]:
+    ips = [ip for c in classes for pod in c.pods.values() for ip in pod.ips]
+    for key in ctx.cluster.keys(ENDPOINT_SLICE):
+        ctx.spend()
+        found = ctx.cluster.get(ENDPOINT_SLICE, key)
+        if isinstance(found, EndpointSlice) and (found.namespace, found.service) == service.key:
+            ips += found.addresses
+    ctx.spend(8 * len(ips))
+    return [network for ip in ips if (network := _network(ip)) is not None]
+
+
+def _isolating(ctx: Context, direction: Direction) -> Iterator[NetworkPolicy]:
+    """The policy under review, and the others that select all of its pods in this direction."""
+    yield ctx.policy
+    selected = selected_classes(ctx, ctx.policy)
+    for policy in neighbours(ctx):
+        selector = ctx.compile(policy.spec.pod_selector)
+        ctx.spend(len(selected) * (1 + len(selector.terms)))
+        if direction in policy.directions and all(c.matched_by(selector) for c in selected):
+            yield policy
+
+
+def _rules(policy: NetworkPolicy, direction: Direction) -> Sequence[NetworkPolicyRule]:
+    return policy.spec.ingress if direction == "Ingress" else policy.spec.egress
+
+
+_CLUSTER = """
+apiVersion: networking.k8s.io/v1
+kind: ServiceCIDR
+metadata: {name: kubernetes}
+spec: {cidrs: [10.96.0.0/16, "fd00:96::/112"]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: kubernetes, namespace: default}
+spec: {clusterIP: 10.96.0.1, clusterIPs: [10.96.0.1], ports: [{port: 443, targetPort: 6443}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: kubernetes, namespace: default, labels: {kubernetes.io/service-name: kubernetes}}
+addressType: IPv4
+endpoints: [{addresses: [192.0.2.10]}]
+ports: [{name: https, port: 6443}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: kube-dns, namespace: kube-system, labels: {k8s-app: kube-dns}}
+spec: {clusterIP: 10.96.0.10, selector: {k8s-app: kube-dns}, ports: [{port: 53, protocol: UDP}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: db, namespace: shop}
+spec: {clusterIP: 10.96.7.7, selector: {app: db}, ports: [{port: 5432}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: db-0, namespace: shop, labels: {app: db}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: api-1, namespace: shop, labels: {app: api}}
+"""
+_POLICY = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {{name: api, namespace: shop}}
+spec:
+  podSelector: {{matchLabels: {{app: api}}}}
+  policyTypes: [Egress]
+  egress: [{{to: [{peers}]{more}}}]
+"""
+_NODE_LOCAL = """
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: node-local-dns, namespace: kube-system}
+spec: {template: {metadata: {labels: {k8s-app: node-local-dns}}, spec: {hostNetwork: true}}}
+"""
+
+
+def _policy(*cidrs: str, peers: str = "", more: str = "") -> str:
+    blocks = ", ".join(f'{{ipBlock: {{cidr: "{cidr}"}}}}' for cidr in cidrs)
+    return _POLICY.format(peers=blocks + peers, more=more)
+
+
+CHECK = Check(
+    id="ipblock-covers-service-ips",
+    level=Level.WARNING,
+    summary="an ipBlock with the address of a Service, where engines see those of its pods",
+    rationale="The address of a Service is on no wire: before a connection leaves, the node translates it to one of the "
+    "Service's endpoints, and that is what a NetworkPolicy is held against. A block that is a Service's address, or lies "
+    "within the cluster's range of them (ServiceCIDR), matches nothing then; 10.96.0.1/32 does not open the way to the "
+    "API server. Exceptions: AWS VPC CNI judges before the translation, and NodeLocal DNSCache answers on the DNS "
+    "Service's own address.",
+    remedy="Write a podSelector and namespaceSelector for the Service's pods; for a Service without pods, such as "
+    "default/kubernetes, the addresses of its endpoints.",
+    run=run,
+    judges=(NetworkPolicy.kind,),
+    rests_on=(SERVICE, DAEMON_SET),
+    bad=(
+        Example(
+            title="a Service's address",
+            cluster=_CLUSTER,
+            object=_policy("10.96.7.7/32"),
+            says="10.96.7.7/32 is the address of Service db: engines see its pods' instead, this lets nothing out; "
+            "select the pods",
+        ),
+        Example(
+            title="the API server's address",
+            cluster=_CLUSTER,
+            object=_policy("10.96.0.1/32"),
+            says="is the address of Service default/kubernetes: engines see its endpoints' instead",
+        ),
+        Example(
+            title="the range of all Services",
+            cluster=_CLUSTER,
+            object=_policy("10.96.0.0/16"),
+            view=View.CHECK,
+            says="10.96.0.0/16 is a range of Service addresses: engines see the pods' instead",
+        ),
+        Example(
+            title="an IPv6 range",
+            cluster=_CLUSTER,
+            object=_policy("fd00:96::/120"),
+            says="fd00:96::/120 is a range of Service addresses",
+        ),
+        Example(
+            title="the DNS Service's address, without NodeLocal DNSCache",
+            cluster=_CLUSTER,
+            object=_policy("10.96.0.10/32", more=", ports: [{port: 53, protocol: UDP}]"),
+            says="10.96.0.10/32 is the address of Service kube-system/kube-dns",
+        ),
+        Example(
+            title="beside a selector for the Service's pods: a note",
+            cluster=_CLUSTER,
+            object=_policy("10.96.7.7/32", peers=", {podSelector: {matchLabels: {app: db}}}"),
+            level=Level.NOTE,
+        ),
+        Example(
+            title="beside the endpoints' addresses: a note",
+            cluster=_CLUSTER,
+            object=_policy("10.96.0.1/32", "192.0.2.10/32"),
+            level=Level.NOTE,
+        ),
+    ),
+    good=(
+        Example(title="a range that is wider", cluster=_CLUSTER, object=_policy("10.0.0.0/8")),
+        Example(title="addresses outside the cluster", cluster=_CLUSTER, object=_policy("192.0.2.0/24")),
+        Example(
+            title="Services are left out of a range",
+            cluster=_CLUSTER,
+            object=_POLICY.format(peers="{ipBlock: {cidr: 0.0.0.0/0, except: [10.96.0.0/16]}}", more=""),
+        ),
+        Example(
+            title="NodeLocal DNSCache answers on the DNS Service's address",
+            cluster=_CLUSTER + _NODE_LOCAL,
+            object=_policy("10.96.0.10/32", more=", ports: [{port: 53, protocol: UDP}]"),
+        ),
+        Example(
+            title="written for NodeLocal DNSCache, wherever it is installed",
+            cluster=_CLUSTER,
+            object=_policy("169.254.20.10/32", "10.96.0.10/32"),
+        ),
+    ),
+)
