@@ -16,6 +16,9 @@ from webhook.report.markdown import reference
 from webhook.state.files import FileState, Reviewed
 from webhook.verdict import LONGEST_LINE, Ruling
 
+NOW = 1767225600.0
+"""2026-01-01T00:00:00Z, when every example takes place."""
+
 
 def read(text: str, state: FileState) -> list[Reviewed]:
     reviewed = state.review(["-"], stdin=io.BytesIO(text.encode()))
@@ -31,7 +34,7 @@ def rulings(example: Example) -> list[Ruling]:
     """What the whole judge, not the check alone, says of an example."""
     state = FileState(complete=not example.partial)
     state.load(["-"], stdin=io.BytesIO(example.cluster.encode()))
-    judge = Judge(Config(disclose=Disclosure.CLUSTER))
+    judge = Judge(Config(disclose=Disclosure.CLUSTER), clock=lambda: NOW)
     if example.view is View.CHECK:
         results = [judge.check(r.manifest, r.judged, state.cluster) for r in read(example.object, state)]
         crashes = [c for r in results for c in r.crashes]

@@ -103,6 +103,7 @@ class Context:
         disclosure: what may be said of other namespaces.
         manifest: the text it comes from, where there is one.
         check_ids: the ids of all checks, which waivers may name.
+        now: seconds since the epoch; None where nobody says: then nothing is known to be old.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class Context:
         disclosure: Disclosure = Disclosure.CLUSTER,
         manifest: Manifest | None = None,
         check_ids: frozenset[str] = frozenset(),
+        now: float | None = None,
     ) -> None:
         self.operation = operation
         self.judged = judged
@@ -125,6 +127,7 @@ class Context:
         self.disclosure = disclosure
         self.manifest = manifest
         self.check_ids = check_ids
+        self.now = now
         self.unknown: set[str] = set()
         """Questions that could not be answered; a check adds to it (CHECKS.md, conduct 7)."""
         self.steps = MOST_STEPS

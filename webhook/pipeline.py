@@ -172,6 +172,7 @@ class Judge:
         checks: the checks; all that are shipped by default.
         on_crash: called with every crash, so that it is counted and logged.
         deletions: what was deleted a short while ago.
+        clock: seconds since the epoch; without one, nothing is known to be old.
     """
 
     def __init__(
@@ -180,11 +181,13 @@ class Judge:
         checks: Sequence[Check] | None = None,
         on_crash: Callable[[Crash], None] = lambda _: None,
         deletions: Deletions | None = None,
+        clock: Callable[[], float | None] = lambda: None,
     ) -> None:
         self.config = config or Config()
         self.checks = tuple(all_checks() if checks is None else checks)
         self.check_ids = frozenset(check.id for check in self.checks)
         self._on_crash = on_crash
+        self._clock = clock
         self.deletions = deletions
 
     # --- the ways in
@@ -214,6 +217,7 @@ class Judge:
             view=View.ADMISSION,
             disclosure=self.config.disclose,
             check_ids=self.check_ids,
+            now=self._clock(),
         )
         may_deny = (
             synced
@@ -268,6 +272,7 @@ class Judge:
             disclosure=Disclosure.CLUSTER,
             manifest=manifest,
             check_ids=self.check_ids,
+            now=self._clock(),
         )
         name = value_at(manifest.data, ("metadata", "name")) or value_at(manifest.data, ("metadata", "generateName"))
         namespace = judged.metadata.namespace if judged else value_at(manifest.data, ("metadata", "namespace"))
@@ -289,6 +294,7 @@ class Judge:
             view=View.AUDIT,
             disclosure=disclosure,
             check_ids=self.check_ids,
+            now=self._clock(),
         )
         return self._judge(ctx, _reference(judged.kind, *judged.key), may_deny=True)
 

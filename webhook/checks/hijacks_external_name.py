@@ -5,7 +5,7 @@ from typing import Final
 
 from webhook.check import CREATE, Check, Context, Example, Finding, Level, View
 from webhook.dns import dns_of
-from webhook.model.objects import ADMIN_POLICIES, AdminPolicy, Service
+from webhook.model.objects import Service
 
 _TOP_LEVEL: Final = frozenset({"com", "net", "org", "io"})
 """Top-level domains under which names of the outside are looked up everywhere, and that nobody uses for anything else:
@@ -36,15 +36,11 @@ def run(ctx: Context) -> Iterator[Finding]:
 
 def _used_as_host(ctx: Context, short: str) -> str:
     """The kind of an object that has this host name; empty where none is known."""
-    for kind in ADMIN_POLICIES:
-        for key in ctx.cluster.keys(kind):
-            found = ctx.cluster.get(kind, key)
-            if not isinstance(found, AdminPolicy):
-                continue
-            for rule in found.egress:
-                ctx.spend(1 + len(rule.peers))
-                if any(short in peer.domain_names for peer in rule.peers):
-                    return found.kind.rpartition("/")[2]
+    for policy in ctx.cluster.admin_policies:
+        for rule in policy.egress:
+            ctx.spend(1 + len(rule.peers))
+            if any(short in peer.domain_names for peer in rule.peers):
+                return policy.kind.rpartition("/")[2]
     return ""
 
 

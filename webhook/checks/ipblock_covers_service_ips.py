@@ -14,15 +14,11 @@ from webhook.concerned import neighbours, selected_classes
 from webhook.model.cluster import PodClass
 from webhook.model.objects import (
     DAEMON_SET,
-    ENDPOINT_SLICE,
     SERVICE,
-    SERVICE_CIDR,
     Direction,
-    EndpointSlice,
     NetworkPolicy,
     NetworkPolicyRule,
     Service,
-    ServiceCIDR,
 )
 
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -109,11 +105,9 @@ def _within(block: Network, known: Network) -> bool:
 
 def _ranges(ctx: Context) -> Sequence[Network]:
     found: list[Network] = []
-    for key in ctx.cluster.keys(SERVICE_CIDR):
-        record = ctx.cluster.get(SERVICE_CIDR, key)
-        if isinstance(record, ServiceCIDR):
-            ctx.spend(8 * len(record.cidrs))
-            found += (network for cidr in record.cidrs if (network := _network(cidr)) is not None)
+    for record in ctx.cluster.service_cidrs:
+        ctx.spend(8 * len(record.cidrs))
+        found += (network for cidr in record.cidrs if (network := _network(cidr)) is not None)
     return found
 
 
@@ -196,11 +190,8 @@ def _written_for_all_engines(ctx: Context, hit: _Hit, ranges: Sequence[Network])
 
 def _endpoints(ctx: Context, service: Service, classes: set[PodClass]) -> list[Network]:
     ips = [ip for c in classes for pod in c.pods.values() for ip in pod.ips]
-    for key in ctx.cluster.keys(ENDPOINT_SLICE):
-        ctx.spend()
-        found = ctx.cluster.get(ENDPOINT_SLICE, key)
-        if isinstance(found, EndpointSlice) and (found.namespace, found.service) == service.key:
-            ips += found.addresses
+    for found in ctx.cluster.slices_of(*service.key):
+        ips += found.addresses
     ctx.spend(8 * len(ips))
     return [network for ip in ips if (network := _network(ip)) is not None]
 

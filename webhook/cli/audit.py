@@ -6,6 +6,7 @@ would be denied or is at or above --fail-on, 2 the state could not be read.
 
 import argparse
 import sys
+import time
 
 from webhook.audit import audit
 from webhook.check import Level
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    judge = Judge(configuration(args), on_crash=report_crash)
+    judge = Judge(configuration(args), on_crash=report_crash, clock=time.time)
     state = load_state_live_by_default(args)
     judgements = audit(judge, state.cluster)
     results = Results(

@@ -7,6 +7,7 @@ could not be read.
 
 import argparse
 import sys
+import time
 
 from webhook.check import Level
 from webhook.cli import DENIED, OK, UNUSABLE, UsageError
@@ -53,7 +54,7 @@ def add_verdict_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if "-" in args.paths and "-" in args.cluster:
         raise UsageError("standard input can be the files or the state, not both")
-    judge = Judge(configuration(args), on_crash=report_crash)
+    judge = Judge(configuration(args), on_crash=report_crash, clock=time.time)
     state = load_state(args)
     reviewed = state.review(args.paths, stdin=standard_input())
     results = judge_files(judge, state, reviewed)

@@ -5,6 +5,7 @@ Exit code: 0 allowed, 1 denied or a finding at or above --fail-on, 2 the request
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 from webhook.check import Level
@@ -37,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.file}: {error.strerror}") from None
     except ReviewError as error:
         raise UsageError(f"{'<stdin>' if args.file == '-' else args.file}: {error}") from None
-    judge = Judge(configuration(args), on_crash=report_crash)
+    judge = Judge(configuration(args), on_crash=report_crash, clock=time.time)
     state = load_state(args)
     judgement = judge.admit(request, state.cluster)
     sys.stdout.buffer.write(answer(request, judgement) + b"\n")

@@ -89,7 +89,7 @@ def _port(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    judge = Judge(configuration(args), deletions=Deletions(time.monotonic))
+    judge = Judge(configuration(args), deletions=Deletions(time.monotonic), clock=time.time)
     _log_as_json()
     if args.cluster or args.complete:
         wants_live(args)
