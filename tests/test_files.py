@@ -12,6 +12,7 @@ from webhook.model.objects import (
     API_SERVICE,
     CLUSTER_NETWORK_POLICY,
     CLUSTER_ROLE_BINDING,
+    DEPLOYMENT,
     ENDPOINT_SLICE,
     HTTP_ROUTE,
     INGRESS,
@@ -36,6 +37,7 @@ from webhook.model.objects import (
     ServiceCIDR,
     ServiceReference,
     WebhookConfiguration,
+    Workload,
 )
 from webhook.pipeline import Judge
 from webhook.state.files import FileState
@@ -219,6 +221,20 @@ def test_ingresses_and_their_classes() -> None:
         assert one(INGRESS_CLASS, metadata=marked, spec={"controller": "k8s.io/ingress-nginx"}) == IngressClass(
             "x", "k8s.io/ingress-nginx", default
         )
+
+
+def test_host_names_of_two_labels_and_who_is_leaving() -> None:
+    gone = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+    hosts = ["Shop.dev", "www.shop.dev", "shop.dev", "localhost", "api.dev"]
+    ingress = one(INGRESS, spec={"rules": [{"host": host} for host in hosts]}, metadata=gone)
+    assert ingress == Ingress("shop", "x", hosts=("shop.dev", "api.dev"), terminating=True)
+    route = one(HTTP_ROUTE, spec={"hostnames": hosts}, metadata=gone)
+    assert route == HTTPRoute("shop", "x", hosts=("shop.dev", "api.dev"), terminating=True)
+    for kind in (VALIDATING_WEBHOOKS, API_SERVICE, STATEFUL_SET, DEPLOYMENT):
+        for metadata in (gone, {}):
+            found = one(kind, metadata=metadata)
+            assert isinstance(found, WebhookConfiguration | APIService | Workload)
+            assert found.terminating == bool(metadata)
 
 
 @pytest.mark.parametrize("version", ["v1", "v1beta1"])

@@ -23,6 +23,7 @@ from webhook.model.objects import (
     POD,
     ROLE_BINDING,
     SERVICE_CIDR,
+    STATEFUL_SET,
     VALIDATING_WEBHOOKS,
     AdmissionWebhook,
     APIService,
@@ -40,6 +41,7 @@ from webhook.model.objects import (
     ServiceCIDR,
     ServiceReference,
     WebhookConfiguration,
+    Workload,
 )
 from webhook.model.parse import convert
 from webhook.state.files import FileState
@@ -62,10 +64,13 @@ RECORDS: list[Record] = [
     ),
     Ingress("shop", "none"),
     Ingress("shop", "web", (("web", 80), ("web", "http"), ("bare", None)), "nginx"),
+    Ingress("shop", "leaving", hosts=("shop.dev", "api.dev"), terminating=True),
     IngressClass("plain", "example.com/ingress"),
     IngressClass("nginx", "k8s.io/ingress-nginx", default=True),
     HTTPRoute("shop", "none"),
     HTTPRoute("shop", "web", (ServiceReference("shop", "web", 80), ServiceReference("other", "api"))),
+    HTTPRoute("shop", "leaving", hosts=("shop.dev",), terminating=True),
+    Workload(kind=STATEFUL_SET, namespace="shop", name="db", labels={}, service_name="db", terminating=True),
     ServiceCIDR("kubernetes", ("10.96.0.0/12", "fd00::/108")),
     WebhookConfiguration(VALIDATING_WEBHOOKS, "none"),
     WebhookConfiguration(
@@ -76,7 +81,9 @@ RECORDS: list[Record] = [
             AdmissionWebhook(ServiceReference("mesh", "inject", 8443)),
         ),
     ),
+    WebhookConfiguration(MUTATING_WEBHOOKS, "leaving", terminating=True),
     APIService("v1.apps"),
+    APIService("v1.leaving", terminating=True),
     APIService("v1beta1.metrics.k8s.io", ServiceReference("kube-system", "metrics-server", 443)),
     RoleBinding(ROLE_BINDING, "shop", "nobody", "view", of_cluster=True),
     RoleBinding(ROLE_BINDING, "shop", "web", "web", accounts=(("shop", "web"), ("other", "default"), ("shop", "*"))),
@@ -186,7 +193,15 @@ def test_annotations_that_checks_read_and_no_others() -> None:
         "spec": {"podSelector": {"app": "api"}},
     }
     taken = applied | {"spec": {"podSelector": {"matchLabels": {"app": "api"}}}}
-    odd = ["", "{", "[]", "[" * 100_000, json.dumps(taken), json.dumps(applied | {"x": "y" * 70_000})]
+    odd = [
+        "",
+        "{",
+        "[]",
+        "[" * 100_000,
+        json.dumps(taken),
+        json.dumps(taken | {"spec": [1]}),
+        json.dumps(applied | {"x": "y" * 70_000}),
+    ]
     records = [
         convert(Service.kind, {"metadata": {"name": "s", "namespace": "shop", "annotations": read | {"n": "s3cret"}}}),
         *(
@@ -206,6 +221,18 @@ def test_annotations_that_checks_read_and_no_others() -> None:
         other = back.get(NetworkPolicy.kind, ("shop", f"p{i}"))
         assert isinstance(other, NetworkPolicy)
         assert other.metadata.annotations == {}, odd[i - 1][:80]
+
+
+@pytest.mark.parametrize("rule", [{"from": []}, {"from": None, "ports": [{"port": 80}]}])
+def test_what_was_written_of_an_empty_list_of_peers(rule: object) -> None:
+    """The object itself shows no trace of it, and opens-to-everyone asks."""
+    spec = {"podSelector": {}, "ingress": [rule]}
+    applied = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "p"}, "spec": spec}
+    metadata = {"name": "p", "namespace": "shop", "annotations": {LAST_APPLIED: json.dumps(applied)}}
+    record = convert(NetworkPolicy.kind, {"metadata": metadata, "spec": {"podSelector": {}, "ingress": [{}]}})
+    back = read_back(written(Cluster.of([record]))).cluster.get(NetworkPolicy.kind, ("shop", "p"))
+    assert isinstance(back, NetworkPolicy)
+    assert json.loads(back.metadata.annotations[LAST_APPLIED])["spec"] == spec
 
 
 @pytest.mark.parametrize(

@@ -418,6 +418,7 @@ class Workload(Struct, frozen=True, gc=False):
     """Of its pods; empty for ``default``."""
     service_name: str = ""
     """The Service that names a StatefulSet's pods."""
+    terminating: bool = False
 
     @property
     def key(self) -> Key:
@@ -492,6 +493,9 @@ class Ingress(Struct, frozen=True, gc=False):
     """The Services that it sends traffic to, each with the port's number or name; None where it gives none."""
     class_name: str = ""
     """The IngressClass, by field or by the older annotation; empty: whichever is the default."""
+    hosts: tuple[str, ...] = ()
+    """Of the host names it serves those of two labels: no other can be the short name of a Service."""
+    terminating: bool = False
 
     @property
     def key(self) -> Key:
@@ -521,6 +525,9 @@ class HTTPRoute(Struct, frozen=True, gc=False):
     name: str
     backends: tuple[ServiceReference, ...] = ()
     """The Services that it sends traffic to, maybe of other namespaces."""
+    hosts: tuple[str, ...] = ()
+    """As an Ingress's."""
+    terminating: bool = False
 
     @property
     def key(self) -> Key:
@@ -550,6 +557,7 @@ class WebhookConfiguration(Struct, frozen=True, gc=False):
     kind: str
     name: str
     webhooks: tuple[AdmissionWebhook, ...] = ()
+    terminating: bool = False
 
     @property
     def key(self) -> Key:
@@ -562,6 +570,7 @@ class APIService(Struct, frozen=True, gc=False):
     kind: ClassVar[str] = API_SERVICE
     name: str
     service: ServiceReference | None = None
+    terminating: bool = False
 
     @property
     def key(self) -> Key:

@@ -297,6 +297,7 @@ class _WireWorkload(APIStruct, frozen=True):
             host_network=template.spec.host_network,
             service_account=_account(template.spec),
             service_name=self.spec.service_name if kind == STATEFUL_SET else "",
+            terminating=self.metadata.deletion_timestamp is not None,
         )
 
 
@@ -351,6 +352,7 @@ class _WireSystemWorkload(APIStruct, frozen=True):
             desired=status.desired_number_scheduled if daemon else status.replicas,
             ready=status.number_ready if daemon else status.ready_replicas,
             service_account=_account(template.spec),
+            terminating=self.metadata.deletion_timestamp is not None,
         )
 
 
@@ -546,6 +548,7 @@ class _WireIngressHTTP(APIStruct, frozen=True):
 
 
 class _WireIngressRule(APIStruct, frozen=True):
+    host: str = ""
     http: _WireIngressHTTP = _WireIngressHTTP()
 
 
@@ -562,6 +565,7 @@ class _WireIngressAnnotations(APIStruct, frozen=True):
 class _WireIngressMeta(APIStruct, frozen=True):
     name: str = ""
     namespace: str = ""
+    deletion_timestamp: str | None = None
     annotations: _WireIngressAnnotations = _WireIngressAnnotations()
 
 
@@ -578,7 +582,13 @@ class _WireIngress(APIStruct, frozen=True):
             name=self.metadata.name,
             backends=tuple(dict.fromkeys((s.name, s.port.number or s.port.name or None) for s in services)),
             class_name=self.spec.ingress_class_name or self.metadata.annotations.class_name,
+            hosts=_of_two_labels(rule.host for rule in self.spec.rules),
+            terminating=self.metadata.deletion_timestamp is not None,
         )
+
+
+def _of_two_labels(hosts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(host.lower() for host in hosts if host.count(".") == 1))
 
 
 class _WireClassAnnotations(APIStruct, frozen=True):
@@ -617,6 +627,7 @@ class _WireRouteRule(APIStruct, frozen=True):
 
 
 class _WireRouteSpec(APIStruct, frozen=True):
+    hostnames: tuple[str, ...] = ()
     rules: tuple[_WireRouteRule, ...] = ()
 
 
@@ -633,7 +644,9 @@ class _WireHTTPRoute(APIStruct, frozen=True):
             for b in rule.backend_refs
             if (b.group, b.kind) == ("", "Service")
         )
-        return HTTPRoute(own, self.metadata.name, tuple(dict.fromkeys(backends)))
+        terminating = self.metadata.deletion_timestamp is not None
+        hosts = _of_two_labels(self.spec.hostnames)
+        return HTTPRoute(own, self.metadata.name, tuple(dict.fromkeys(backends)), hosts, terminating)
 
 
 class _WireServiceCIDRSpec(APIStruct, frozen=True):
@@ -683,6 +696,7 @@ class _WireWebhooks(APIStruct, frozen=True):
                 for w in self.webhooks
                 if w.client_config.service is not None
             ),
+            self.metadata.deletion_timestamp is not None,
         )
 
 
@@ -696,7 +710,8 @@ class _WireAPIService(APIStruct, frozen=True):
 
     def reduce(self, kind: str) -> APIService:
         del kind
-        return APIService(self.metadata.name, self.spec.service.reduce() if self.spec.service else None)
+        service = self.spec.service.reduce() if self.spec.service else None
+        return APIService(self.metadata.name, service, self.metadata.deletion_timestamp is not None)
 
 
 class _WireRoleRef(APIStruct, frozen=True):

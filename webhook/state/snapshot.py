@@ -163,7 +163,7 @@ def _pod(pod: Pod) -> dict[str, Any]:
 def _workload(workload: Workload) -> dict[str, Any]:
     spec = _pod_spec(workload, workload.containers)
     template = _filled(metadata=_filled(labels=dict(workload.labels)), spec=spec)
-    metadata = _metadata(workload.key, workload.own_labels) | _owner(workload.owner)
+    metadata = _metadata(workload.key, workload.own_labels, terminating=workload.terminating) | _owner(workload.owner)
     if workload.kind == CRON_JOB:
         return {"metadata": metadata, "spec": {"jobTemplate": {"spec": {"template": template}}}}
     daemon = workload.kind.endswith("/DaemonSet")
@@ -202,8 +202,10 @@ def _ingress(ingress: Ingress) -> dict[str, Any]:
         {"backend": {"service": _filled(name=name, port=_filled(**{_port_word(port): port}))}}
         for name, port in ingress.backends
     ]
-    rules = [{"http": {"paths": paths}}] if paths else []
-    return _with_spec(ingress.key, ingressClassName=ingress.class_name, rules=rules)
+    rules: list[dict[str, Any]] = [{"http": {"paths": paths}}] if paths else []
+    rules += ({"host": host} for host in ingress.hosts)
+    made = _with_spec(ingress.key, ingressClassName=ingress.class_name, rules=rules)
+    return _terminating(made, terminating=ingress.terminating)
 
 
 def _port_word(port: int | str | None) -> str:
@@ -219,7 +221,8 @@ def _ingress_class(ingress_class: IngressClass) -> dict[str, Any]:
 
 def _http_route(route: HTTPRoute) -> dict[str, Any]:
     backends = [_reference(backend) for backend in route.backends]
-    return _with_spec(route.key, rules=[{"backendRefs": backends}] if backends else [])
+    rules = [{"backendRefs": backends}] if backends else []
+    return _terminating(_with_spec(route.key, hostnames=list(route.hosts), rules=rules), terminating=route.terminating)
 
 
 def _service_cidr(service_cidr: ServiceCIDR) -> dict[str, Any]:
@@ -231,11 +234,13 @@ def _webhooks(configuration: WebhookConfiguration) -> dict[str, Any]:
         {"clientConfig": {"service": _reference(webhook.service)}, "failurePolicy": webhook.failure_policy}
         for webhook in configuration.webhooks
     ]
-    return {"metadata": _metadata(configuration.key), **_filled(webhooks=webhooks)}
+    metadata = _metadata(configuration.key, terminating=configuration.terminating)
+    return {"metadata": metadata, **_filled(webhooks=webhooks)}
 
 
 def _api_service(api_service: APIService) -> dict[str, Any]:
-    return _with_spec(api_service.key, service=_reference(api_service.service) if api_service.service else None)
+    made = _with_spec(api_service.key, service=_reference(api_service.service) if api_service.service else None)
+    return _terminating(made, terminating=api_service.terminating)
 
 
 def _reference(service: ServiceReference) -> dict[str, Any]:
@@ -257,6 +262,11 @@ def _subject(account: Key) -> dict[str, Any]:
 
 def _with_spec(key: Key, **spec: Any) -> dict[str, Any]:
     return {"metadata": _metadata(key), **_filled(spec=_filled(**spec))}
+
+
+def _terminating(made: dict[str, Any], *, terminating: bool) -> dict[str, Any]:
+    made["metadata"] |= _filled(deletionTimestamp=_GONE if terminating else None)
+    return made
 
 
 def _admin_policy(policy: AdminPolicy) -> dict[str, Any]:
@@ -339,7 +349,9 @@ def _api_shape(record: NetworkPolicy | Service) -> dict[str, Any]:
 
 
 def _applied(written: str) -> str:
-    """What kubectl apply recorded of a policy, as far as the API server did not take it; else empty.
+    """What kubectl apply recorded of a policy, where the object does not show all of it; else empty.
+
+    That is what the API server did not take, and whether a list of peers was written empty or not at all.
 
     The metadata, with all its annotations, is left out.
     """
@@ -350,9 +362,24 @@ def _applied(written: str) -> str:
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return ""
     decoding = decode(text) if isinstance(text, dict) else None
-    if decoding is None or (text.get("spec") and all(problem.path[0] != "spec" for problem in decoding.unknown)):
+    if decoding is None:
+        return ""
+    dropped = any(problem.path[0] == "spec" for problem in decoding.unknown)
+    if text.get("spec") and not dropped and not _writes_no_peers(text["spec"]):
         return ""
     return msgspec.json.encode({k: text[k] for k in ("apiVersion", "kind", "spec") if k in text}).decode()
+
+
+def _writes_no_peers(spec: Any) -> bool:
+    """Whether a rule has an empty list of peers, in so many words."""
+    if not isinstance(spec, dict):
+        return False
+    return any(
+        isinstance(rule, dict) and word in rule and not rule[word]
+        for direction, word in (("ingress", "from"), ("egress", "to"))
+        if isinstance(rules := spec.get(direction), list)
+        for rule in rules
+    )
 
 
 _MEANT_WHEN_EMPTY: Final = frozenset({"podSelector", "namespaceSelector", "metadata", "spec"})
