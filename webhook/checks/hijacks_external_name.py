@@ -1,11 +1,12 @@
 """A Service whose short name, service.namespace, is a host name of the outside: pods are led to it instead."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Final
 
 from webhook.check import CREATE, Check, Context, Example, Finding, Level, View
 from webhook.dns import dns_of
-from webhook.model.objects import Service
+from webhook.model.objects import HTTPRoute, Ingress, Service
 
 _TOP_LEVEL: Final = frozenset({"com", "net", "org", "io"})
 """Top-level domains under which names of the outside are looked up everywhere, and that nobody uses for anything else:
@@ -36,6 +37,11 @@ def run(ctx: Context) -> Iterator[Finding]:
 
 def _used_as_host(ctx: Context, short: str) -> str:
     """The kind of an object that has this host name; empty where none is known."""
+    routing: Iterator[Ingress | HTTPRoute] = chain(ctx.cluster.ingresses, ctx.cluster.http_routes)
+    for record in routing:
+        ctx.spend()
+        if short in record.hosts:
+            return record.kind.rpartition("/")[2]
     for policy in ctx.cluster.admin_policies:
         for rule in policy.egress:
             ctx.spend(1 + len(rule.peers))
@@ -109,6 +115,17 @@ CHECK = Check(
             cluster=_CORE_DNS,
             object=_service("web", "corp"),
             says="names that end in .corp",
+        ),
+        Example(
+            title="a host name that an Ingress serves",
+            cluster="""
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: shop, namespace: edge}
+spec: {rules: [{host: shop.dev}]}
+""",
+            object=_service("shop", "dev"),
+            says="shop.dev is a host name in use (Ingress): pods that look it up find this Service instead",
         ),
         Example(
             title="a host name that a policy knows",

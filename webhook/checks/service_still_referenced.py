@@ -16,9 +16,13 @@ from webhook.model.objects import (
     SERVICE,
     STATEFUL_SET,
     WEBHOOK_CONFIGURATIONS,
+    APIService,
+    HTTPRoute,
+    Ingress,
     Labels,
     Record,
     Service,
+    WebhookConfiguration,
     Workload,
 )
 
@@ -58,7 +62,8 @@ def _referrers(ctx: Context) -> Iterator[_Referrer]:
     records = ctx.cluster.referrers_of(*ctx.service.key)
     ctx.spend(4 * len(records))
     for record in sorted(records, key=lambda r: (_REFERRERS.index(r.kind), r.key)):
-        yield _Referrer(_told(ctx, record), record.kind not in _GO_BEFORE and _of_same_release(ctx, record))
+        if not _leaves(record):
+            yield _Referrer(_told(ctx, record), record.kind not in _GO_BEFORE and _of_same_release(ctx, record))
     for service in ctx.cluster.services:
         ctx.spend()
         if service.spec.type == "ExternalName" and service.metadata.deletion_timestamp is None:
@@ -69,6 +74,14 @@ def _referrers(ctx: Context) -> Iterator[_Referrer]:
             # Without `svc` it does not resolve; under another domain it is another cluster's.
             if name.full and (not name.domain or name.domain in dns_of(ctx.cluster).domains):
                 yield _Referrer(_told(ctx, service), _of_same_release(ctx, service))
+
+
+def _leaves(record: Record) -> bool:
+    match record:
+        case Ingress() | HTTPRoute() | WebhookConfiguration() | APIService() | Workload():
+            return record.terminating
+        case _:
+            return False
 
 
 def _told(ctx: Context, record: Record) -> str:
@@ -226,6 +239,12 @@ apiVersion: v1
 kind: Namespace
 metadata: {name: shop, deletionTimestamp: "2026-01-01T00:00:00Z"}
 """,
+            old=_service(),
+            object="",
+        ),
+        Example(
+            title="what names it is being deleted, too",
+            cluster=_INGRESS.replace("namespace: shop}", 'namespace: shop, deletionTimestamp: "2026-01-01T00:00:00Z"}'),
             old=_service(),
             object="",
         ),
