@@ -1,8 +1,9 @@
 """Corner cases of the checks on Services, beyond the examples that document them."""
 
+import msgspec
 import pytest
 
-from tests.test_checks import judged, rulings
+from tests.test_checks import NOW, judged, rulings
 from webhook.backends import group
 from webhook.check import Context, Disclosure, Example, Level, Operation, View
 from webhook.checks import all_checks
@@ -10,21 +11,33 @@ from webhook.config import Config
 from webhook.model.cluster import Cluster, Completeness
 from webhook.model.objects import (
     CRON_JOB,
+    DAEMON_SET,
     DEPLOYMENT,
     ENDPOINT_SLICE,
     JOB,
     KINDS,
+    NODE,
     POD,
     REPLICA_SET,
+    SERVICE,
     STATEFUL_SET,
+    VALIDATING_WEBHOOKS,
+    AdmissionWebhook,
+    APIService,
+    ConfigMap,
+    Container,
     ContainerPort,
     EndpointSlice,
     HTTPRoute,
     Ingress,
+    Namespace,
+    Node,
+    ObjectMeta,
     Pod,
     Record,
     Service,
     ServiceReference,
+    WebhookConfiguration,
     Workload,
 )
 from webhook.model.review import Request
@@ -80,13 +93,15 @@ def say(
     view: View = View.ADMISSION,
     incomplete: tuple[str, ...] = (),
     disclosure: Disclosure = Disclosure.CLUSTER,
+    delete: bool = False,
+    now: float | None = NOW,
 ) -> list[tuple[Level, str]]:
     """What one check says, as levels and lines."""
     cluster = Cluster({kind: Completeness.COMPLETE for kind in KINDS if kind not in incomplete})
     for record in records:
         cluster.put(record)
-    operation = Operation.UPDATE if old else Operation.CREATE
-    ctx = Context(operation, new, cluster, old=old, view=view, disclosure=disclosure)
+    operation = Operation.DELETE if delete else Operation.UPDATE if old else Operation.CREATE
+    ctx = Context(operation, new, cluster, old=old, view=view, disclosure=disclosure, now=now)
     found = CHECKS[check]
     return [(f.level or found.level, f.line) for f in found.run(ctx)]
 
@@ -528,3 +543,473 @@ def test_external_name_services_have_one_voice_and_fit_the_line() -> None:
     said = Judge(Config()).admit(request, cluster).verdict.rulings
     assert [r.check for r in said] == [NOT_FOUND]
     assert all(len(r.line) <= 256 for r in said)
+
+
+# --- service-duplicate-selector --------------------------------------------------------------------------------------
+
+DUPLICATE = "service-duplicate-selector"
+
+
+def another(
+    name: str, more: str = "", ports: str = "{port: 80}", selector: str = "app: shop", meta: str = ""
+) -> Service:
+    found = judged(
+        f"apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: shop{meta}}}\n"
+        f"spec: {{selector: {{{selector}}}, ports: [{ports}]{more}}}"
+    )
+    assert isinstance(found, Service)
+    return found
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        another("web-canary"),
+        another("web-stable"),
+        another("internal-web"),
+        another("web-hl", ", clusterIP: None"),
+        another("web-np", ", type: NodePort"),
+        another("web-lb", ", type: LoadBalancer"),
+        another("web-discovery", ", publishNotReadyAddresses: true"),
+        another("web-primary", meta=", ownerReferences: [{kind: Canary, name: web, controller: true}]"),
+        another("metrics", ports="{port: 9090}"),
+        another("udp", ports="{port: 80, protocol: UDP}"),
+        another("direct", ports="{port: 80, targetPort: 8080}"),
+        another("both", ports="{name: a, port: 80}, {name: b, port: 81}"),
+        another("narrow", selector="app: shop, tier: web"),
+        another("web"),
+    ],
+    ids=lambda other: other.metadata.name,
+)
+def test_pairs_that_are_meant(other: Service) -> None:
+    assert say(DUPLICATE, another("web"), other, view=View.CHECK) == []
+
+
+def test_a_second_service_for_the_same_pods_is_a_note_and_never_more() -> None:
+    named_port = another("copy", ports="{name: http, port: 80, targetPort: 80}")
+    elsewhere = judged(
+        "apiVersion: v1\nkind: Service\nmetadata: {name: copy, namespace: other}\nspec: {selector: {app: shop}}"
+    )
+    assert isinstance(elsewhere, Service)
+    for view in View:
+        assert say(DUPLICATE, another("web"), named_port, elsewhere, view=view) == [
+            (Level.NOTE, "Service copy has the same selector and ports; keep one, if both are not meant")
+        ]
+    many = [another(f"copy{i}") for i in range(5)]
+    assert "Services copy0, copy1, copy2 and 2 more have" in say(DUPLICATE, another("web"), *many)[0][1]
+    assert (
+        say(DUPLICATE, another("web", selector="app: shop", meta=", ownerReferences: [{kind: X, name: owner}]"), *many)
+        == []
+    )
+    assert say(DUPLICATE, another("web", ", type: LoadBalancer"), another("api", ", type: LoadBalancer")) == []
+    without = service("{port: 80}", selector="")
+    assert say(DUPLICATE, without, another("copy", selector="")) == []
+
+
+# --- external-name-fields-ignored ------------------------------------------------------------------------------------
+
+IGNORED = "external-name-fields-ignored"
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("type: ExternalName, externalName: a.example.com", []),
+        ("type: ExternalName, externalName: a.example.com, selector: {}", []),
+        ("type: ExternalName, externalName: a.example.com, selector: {app: x}", ["its selector app=x is ignored"]),
+        ("type: ExternalName, externalName: a.example.com, ports: [{port: 80}]", ["its ports are ignored"]),
+        ("type: ExternalName, externalName: a.example.com, ports: [{port: 80, targetPort: 80}]", ["ports are ignored"]),
+        (
+            "type: ExternalName, externalName: a.example.com, ports: [{port: 80}, {name: b, port: 81, targetPort: x}]",
+            ["port 81 is not translated to x"],
+        ),
+        ("clusterIP: None, selector: {app: shop}, ports: [{port: 8080, targetPort: http}]", []),
+        ("clusterIP: None, selector: {app: shop}, ports: [{port: 80, targetPort: nowhere}]", []),
+        ("clusterIP: None, selector: {app: shop}, ports: [{port: 80, targetPort: http}]", ["ask for 8080, not 80"]),
+        ("clusterIP: None, ports: [{port: 80, targetPort: 8080}]", ["ask for 8080, not 80; write port: 8080"]),
+        ("clusterIP: None, selector: {app: shop}", []),
+        ("selector: {app: shop}, ports: [{port: 80, targetPort: http}]", []),
+        ("selector: {app: shop}, ports: [{port: 80, targetPort: 8080}]", []),
+    ],
+)
+def test_fields_that_nothing_reads(spec: str, says: list[str]) -> None:
+    new = judged(f"apiVersion: v1\nkind: Service\nmetadata: {{name: web, namespace: shop}}\nspec: {{{spec}}}")
+    assert isinstance(new, Service)
+    said = say(IGNORED, new, workload("web", DEPLOYMENT, HTTP))
+    assert levels(said) == [Level.NOTE] * len(says)
+    assert all(part in line for part, (_, line) in zip(says, said, strict=True))
+
+
+def test_a_proxy_reads_the_ports_of_an_external_name() -> None:
+    new = another("web", ", type: ExternalName", selector="")
+    assert say(IGNORED, new, Ingress("shop", "web", (("web", 80),))) == []
+    assert say(IGNORED, new, HTTPRoute("edge", "web", (ServiceReference("shop", "web", 80),))) == []
+    assert say(IGNORED, new, HTTPRoute("edge", "web", (ServiceReference("edge", "web", 80),)))
+    assert say(IGNORED, new, workload("web", STATEFUL_SET, service_name="web")), "a StatefulSet is no proxy"
+
+
+# --- hijacks-external-name -------------------------------------------------------------------------------------------
+
+HIJACKS = "hijacks-external-name"
+
+
+def plain(name: str, namespace: str) -> Service:
+    found = judged(f"apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{}}")
+    assert isinstance(found, Service)
+    return found
+
+
+@pytest.mark.parametrize("namespace", ["com", "net", "org", "io", "svc"])
+def test_namespaces_named_after_the_outside(namespace: str) -> None:
+    for view in View:
+        assert levels(say(HIJACKS, plain("example", namespace), view=view)) == [Level.WARNING]
+    assert Operation.UPDATE not in CHECKS[HIJACKS].operations, "neither name can change in an update"
+
+
+@pytest.mark.parametrize("namespace", ["dev", "app", "shop", "cloud", "ai", "info", "local", "example-com", "default"])
+def test_good_names_for_a_namespace(namespace: str) -> None:
+    assert say(HIJACKS, plain("example", namespace), plain("com", namespace)) == []
+
+
+def test_the_domain_of_the_cluster() -> None:
+    corefile = ConfigMap("kube-system", "coredns", {"Corefile": ".:53 {\n kubernetes corp.example in-addr.arpa\n}"})
+    assert levels(say(HIJACKS, plain("web", "corp"), corefile)) == [Level.WARNING]
+    assert say(HIJACKS, plain("web", "example"), corefile) == []
+    assert say(HIJACKS, plain("web", "cluster"), corefile) == []
+    assert levels(say(HIJACKS, plain("web", "cluster"))) == [Level.NOTE], "nobody knows the domain"
+
+
+def test_host_names_in_use() -> None:
+    new = plain("partner", "dev")
+    assert levels(say(HIJACKS, new, Ingress("edge", "x", hosts=("partner.dev",)))) == [Level.WARNING]
+    assert levels(say(HIJACKS, new, HTTPRoute("edge", "x", hosts=("partner.dev",)))) == [Level.WARNING]
+    assert say(HIJACKS, new, Ingress("edge", "x", hosts=("web.dev",))) == []
+    for name, level in (("partner.dev", [Level.NOTE]), ("partner.dev.", [Level.NOTE]), ("www.partner.dev", [])):
+        assert levels(say(HIJACKS, new, named(name, own="alias"))) == level, (
+            "whoever wrote it meant the Service, mostly"
+        )
+
+
+# --- local-traffic-black-hole ----------------------------------------------------------------------------------------
+
+BLACK_HOLE = "local-traffic-black-hole"
+EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
+CONTROL, WORKER = Node("control", {EXCLUDED: ""}), Node("worker")
+TO_OUTSIDE = service("{port: 80}", ", type: LoadBalancer, externalTrafficPolicy: Local")
+WITHIN = service("{port: 80}", ", internalTrafficPolicy: Local")
+
+
+def test_a_load_balancer_that_reaches_no_endpoint() -> None:
+    edge = pod("edge-1", node="control")
+    assert levels(say(BLACK_HOLE, TO_OUTSIDE, CONTROL, WORKER, edge)) == [Level.WARNING]
+    assert levels(say(BLACK_HOLE, TO_OUTSIDE, CONTROL, WORKER, edge, old=TO_OUTSIDE)) == [Level.WARNING]
+    for provider, level in (("gce://p/z/n", Level.WARNING), ("aws:///eu/i-1", Level.NOTE)):
+        node = Node("worker", provider_id=provider)
+        assert levels(say(BLACK_HOLE, TO_OUTSIDE, CONTROL, node, edge)) == [level], (
+            "AWS may lead to the pods themselves"
+        )
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        pytest.param([CONTROL, WORKER], id="no pod"),
+        pytest.param([CONTROL, WORKER, workload("edge")], id="a template"),
+        pytest.param([CONTROL, WORKER, pod("a", node="control", ready=False)], id="none is ready: a rollout"),
+        pytest.param([CONTROL, WORKER, pod("a", node="control"), pod("b", ready=False)], id="one is not placed yet"),
+        pytest.param([CONTROL, WORKER, pod("a", node="control"), workload("edge", replicas=2)], id="one is to come"),
+        pytest.param(
+            [CONTROL, WORKER, pod("a", node="control"), workload("edge", DAEMON_SET, desired=2)],
+            id="a DaemonSet that is not done",
+        ),
+        pytest.param(
+            [CONTROL, WORKER, pod("a", node="control"), pod("b", node="worker")], id="one where traffic comes"
+        ),
+        pytest.param([CONTROL, WORKER, pod("a", node="control"), pod("b", node="unheard-of")], id="a node not known"),
+        pytest.param([CONTROL, pod("a", node="control")], id="every node is left out: that is no question of policy"),
+        pytest.param([WORKER, pod("a", node="worker")], id="no node is left out"),
+        pytest.param([CONTROL, WORKER, pod("a")], id="nobody knows where"),
+    ],
+)
+def test_load_balancers_that_may_reach_one(records: list[Record]) -> None:
+    for view in View:
+        assert say(BLACK_HOLE, TO_OUTSIDE, *records, view=view) == []
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ", type: LoadBalancer",
+        ", type: LoadBalancer, externalTrafficPolicy: Cluster",
+        ", type: NodePort, externalTrafficPolicy: Local",
+        ", internalTrafficPolicy: Cluster",
+    ],
+)
+def test_traffic_that_is_passed_on(more: str) -> None:
+    assert say(BLACK_HOLE, service("{port: 80}", more), CONTROL, WORKER, pod("a", node="control")) == []
+    assert say(BLACK_HOLE, service("{port: 80}", more, ""), CONTROL, WORKER, pod("a", node="control")) == []
+
+
+def test_traffic_within_that_finds_nobody() -> None:
+    agent = pod("agent", node="control")
+    client = Pod(namespace="other", name="web", labels={}, node="worker", phase="Running")
+    assert levels(say(BLACK_HOLE, WITHIN, CONTROL, WORKER, agent, client)) == [Level.WARNING]
+    daemon = msgspec.structs.replace(client, owner=("DaemonSet", "log"))
+    for no_client in (
+        daemon,
+        msgspec.structs.replace(client, host_network=True),
+        msgspec.structs.replace(client, phase="Succeeded"),
+        msgspec.structs.replace(client, node="control"),
+    ):
+        assert say(BLACK_HOLE, WITHIN, CONTROL, WORKER, agent, no_client) == []
+    beside = msgspec.structs.replace(client, name="api", node="control")
+    assert say(BLACK_HOLE, WITHIN, CONTROL, WORKER, agent, client, beside) == []
+
+
+def test_what_is_not_known_is_no_black_hole() -> None:
+    for kind in (POD, NODE, DEPLOYMENT):
+        assert say(BLACK_HOLE, TO_OUTSIDE, CONTROL, WORKER, pod("a", node="control"), incomplete=(kind,)) == []
+
+
+def test_a_release_that_brings_the_policy_may_move_the_pods_as_well() -> None:
+    text = (
+        "apiVersion: v1\nkind: Service\n"
+        "metadata: {name: web, namespace: shop, labels: {app.kubernetes.io/managed-by: Helm}}\n"
+        "spec: {type: LoadBalancer, selector: {app: shop}, externalTrafficPolicy: %s}"
+    )
+    cluster, local = judged(text % "Cluster"), judged(text % "Local")
+    assert isinstance(cluster, Service)
+    assert isinstance(local, Service)
+    records = (CONTROL, WORKER, pod("a", node="control"))
+    assert levels(say(BLACK_HOLE, local, *records, old=cluster)) == [Level.NOTE]
+    assert levels(say(BLACK_HOLE, local, *records, old=local)) == [Level.WARNING]
+    assert levels(say(BLACK_HOLE, local, *records, view=View.AUDIT)) == [Level.WARNING]
+
+
+# --- load-balancer-without-controller --------------------------------------------------------------------------------
+
+PENDING = "load-balancer-without-controller"
+BALANCER = another("web", ", type: LoadBalancer")
+
+
+def balancer(name: str, created: str, more: str = "", *addresses: str) -> Service:
+    found = another(name, ", type: LoadBalancer" + more, meta=f", creationTimestamp: '{created}'")
+    return msgspec.structs.replace(found, addresses=addresses)
+
+
+HOUR, MINUTE = "2025-12-31T23:00:00Z", "2025-12-31T23:59:00Z"
+
+
+def controller(kind: str, name: str, image: str = "", **fields: object) -> Workload:
+    containers = (Container("c", image),) if image else ()
+    return Workload(kind=kind, namespace="x", name=name, labels={}, containers=containers, **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        Node("n", provider_id="aws:///eu-west-1a/i-0"),
+        Node("n", provider_id="azure:///subscriptions/x"),
+        Node("n", provider_id="gce://p/z/n"),
+        Node("n", provider_id="openstack:///x"),
+        Node("n", provider_id="digitalocean://1"),
+        Node("n", provider_id="hcloud://1"),
+        Node("n", provider_id="ocid1.instance.oc1.phx.x"),
+        Node("n", provider_id="vsphere://x"),
+        Node("n", annotations={"k3s.io/node-args": '["server","--flannel-backend","none"]'}, kubelet_version="v1+k3s1"),
+        Node("n", annotations={"k3s.io/node-args": '["agent"]'}, kubelet_version="v1+k3s1"),
+        Node("n", annotations={"k3s.io/node-args": "?"}, kubelet_version="v1+k3s1"),
+        Node("n", annotations={"rke2.io/node-args": '["server","--enable-servicelb"]'}, kubelet_version="v1+rke2r1"),
+        controller(DEPLOYMENT, "controller", "quay.io/metallb/controller:v0.15.2"),
+        controller(DAEMON_SET, "kube-vip-ds", "mirror.example/kube-vip/kube-vip:v1"),
+        controller(STATEFUL_SET, "kube-vip-cloud-provider"),
+        controller(DAEMON_SET, "svclb-traefik-1a2b", "rancher/klipper-lb:v0.4.9"),
+        controller(DEPLOYMENT, "aws-load-balancer-controller"),
+        controller(DEPLOYMENT, "hcloud-cloud-controller-manager"),
+        controller(DAEMON_SET, "cilium", "quay.io/cilium/cilium:v1.18.4"),
+        controller(DAEMON_SET, "calico-node", "quay.io/calico/node:v3.32.0"),
+        controller(DAEMON_SET, "kube-router", "cloudnativelabs/kube-router"),
+        controller(DEPLOYMENT, "ako-0"),
+        Pod(namespace="kube-system", name="kube-vip-control-1", labels={}, host_network=True),
+        balancer("old", HOUR, "", "192.0.2.1"),
+    ],
+    ids=str,
+)
+def test_somebody_may_provide_load_balancers(record: Record) -> None:
+    for view in View:
+        assert say(PENDING, BALANCER, record, view=view) == []
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        Node("n"),
+        Node("n", provider_id="kind://docker/kind/kind-worker"),
+        Node("n", provider_id="metal3://x"),
+        Node("n", provider_id="k3s://n", annotations={"k3s.io/node-args": '["server","--disable=servicelb"]'}),
+        Node(
+            "n",
+            annotations={"k3s.io/node-args": '["server","--disable","servicelb,traefik"]'},
+            kubelet_version="v1+k3s1",
+        ),
+        Node("n", provider_id="rke2://n", annotations={"rke2.io/node-args": '["server"]'}),
+        controller(DEPLOYMENT, "web", "registry.example/shop/web"),
+        controller(DEPLOYMENT, "incparser", "registry.example/sako"),
+        Pod(namespace="shop", name="kube-vip-like", labels={}),
+        balancer("other-class", HOUR, ", loadBalancerClass: example.com/lb", "192.0.2.1"),
+        balancer("new", MINUTE),
+    ],
+    ids=str,
+)
+def test_nobody_is_seen(record: Record) -> None:
+    assert levels(say(PENDING, BALANCER, record)) == [Level.NOTE]
+    for kind in (NODE, DAEMON_SET, DEPLOYMENT, STATEFUL_SET, POD):
+        assert say(PENDING, BALANCER, record, incomplete=(kind,)) == []
+
+
+def test_others_wait_in_vain() -> None:
+    said = say(PENDING, BALANCER, balancer("api", HOUR))
+    assert levels(said) == [Level.WARNING]
+    assert "Service api has waited" in said[0][1]
+    assert levels(say(PENDING, BALANCER, balancer("api", HOUR), controller(DAEMON_SET, "cilium"))) == [Level.WARNING]
+    metallb = controller(DEPLOYMENT, "metallb-controller")
+    assert say(PENDING, BALANCER, balancer("api", HOUR), metallb) == [], (
+        "one may be as it should not be, the next is not"
+    )
+    assert say(PENDING, BALANCER, balancer("api", HOUR), balancer("old", HOUR, "", "lb.example.com")) == []
+    assert levels(say(PENDING, BALANCER, balancer("api", HOUR), incomplete=(SERVICE,))) == [Level.NOTE]
+    assert levels(say(PENDING, BALANCER, balancer("api", HOUR), now=None)) == [Level.NOTE]
+    assert levels(say(PENDING, BALANCER, balancer("api", "yesterday"))) == [Level.NOTE]
+    leaving = another("api", ", type: LoadBalancer", meta=f", creationTimestamp: '{HOUR}', deletionTimestamp: '{HOUR}'")
+    assert levels(say(PENDING, BALANCER, leaving)) == [Level.NOTE]
+
+
+def test_a_class_is_known_by_its_services_only() -> None:
+    of_class = ", loadBalancerClass: example.com/lb"
+    wanted = another("web", ", type: LoadBalancer" + of_class)
+    metallb = controller(DEPLOYMENT, "metallb-controller")
+    assert say(PENDING, wanted, metallb) == []
+    assert levels(say(PENDING, wanted, metallb, balancer("api", HOUR, of_class))) == [Level.WARNING]
+    assert say(PENDING, wanted, metallb, balancer("api", HOUR)) == []
+    assert say(PENDING, wanted, metallb, balancer("api", HOUR, of_class, "192.0.2.1")) == []
+
+
+def test_who_waits_elsewhere_is_not_told() -> None:
+    elsewhere = msgspec.structs.replace(
+        balancer("api", HOUR), metadata=ObjectMeta("api", "vault", creation_timestamp=HOUR)
+    )
+    assert "Service vault/api has" in say(PENDING, BALANCER, elsewhere)[0][1]
+    quiet = say(PENDING, BALANCER, elsewhere, disclosure=Disclosure.NAMESPACE)
+    assert levels(quiet) == [Level.WARNING]
+    assert "vault" not in quiet[0][1]
+
+
+@pytest.mark.parametrize(
+    "new", [another("web"), another("web", ", type: NodePort"), balancer("web", HOUR, "", "192.0.2.1")]
+)
+def test_services_that_wait_for_nothing(new: Service) -> None:
+    assert say(PENDING, new, balancer("api", HOUR)) == []
+
+
+# --- service-still-referenced ----------------------------------------------------------------------------------------
+
+REFERENCED = "service-still-referenced"
+WEB = ServiceReference("shop", "web", 443)
+
+
+@pytest.mark.parametrize(
+    ("record", "says"),
+    [
+        (Ingress("shop", "edge", (("web", 80),)), "Ingress edge still names it"),
+        (HTTPRoute("shop", "edge", (WEB,)), "HTTPRoute edge still names it"),
+        (workload("web", STATEFUL_SET, service_name="web"), "StatefulSet web still names it"),
+        (WebhookConfiguration(VALIDATING_WEBHOOKS, "rules", (AdmissionWebhook(WEB),)), "Configuration rules still"),
+        (APIService("v1.x", WEB), "APIService v1.x still names it"),
+        (named("web.shop.svc", own="alias"), "ExternalName alias still names it"),
+        (named("web.shop.svc.cluster.local.", "other", own="alias"), "ExternalName other/alias still names it"),
+        (named("web-0.web.shop.svc.cluster.local", own="alias"), "ExternalName alias still names it"),
+    ],
+)
+def test_a_service_that_is_named(record: Record, says: str) -> None:
+    said = say(REFERENCED, another("web"), record, delete=True)
+    assert levels(said) == [Level.WARNING]
+    assert says in said[0][1]
+    if isinstance(record, Ingress | HTTPRoute | WebhookConfiguration | APIService | Workload):
+        assert say(REFERENCED, another("web"), msgspec.structs.replace(record, terminating=True), delete=True) == []
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        Ingress("shop", "edge", (("api", 80),)),
+        Ingress("other", "edge", (("web", 80),)),
+        HTTPRoute("shop", "edge", (ServiceReference("other", "web"),)),
+        Workload(kind=STATEFUL_SET, namespace="other", name="web", labels={}, service_name="web"),
+        workload("web", STATEFUL_SET),
+        APIService("v1.x"),
+        named("web.shop", own="alias"),
+        named("web.shop.svc.west.example.com", own="alias"),
+        named("api.shop.svc", own="alias"),
+    ],
+)
+def test_a_service_that_nobody_names(record: Record) -> None:
+    assert say(REFERENCED, another("web"), record, delete=True) == []
+
+
+def test_helm_uninstall_deletes_some_after_services() -> None:
+    helm = ", labels: {app.kubernetes.io/managed-by: Helm, app.kubernetes.io/instance: one}"
+    own = {"app.kubernetes.io/instance": "one"}
+    other = {"app.kubernetes.io/instance": "two"}
+
+    def loudest(record: Record) -> Level:
+        return max(levels(say(REFERENCED, another("web", meta=helm), record, delete=True)))
+
+    assert loudest(workload("web", STATEFUL_SET, service_name="web", own_labels=own)) is Level.NOTE
+    assert loudest(workload("web", STATEFUL_SET, service_name="web")) is Level.NOTE
+    assert loudest(workload("web", STATEFUL_SET, service_name="web", own_labels=other)) is Level.WARNING
+    assert loudest(HTTPRoute("shop", "edge", (WEB,))) is Level.NOTE
+    assert loudest(WebhookConfiguration(VALIDATING_WEBHOOKS, "rules", (AdmissionWebhook(WEB),))) is Level.NOTE
+    assert loudest(Ingress("shop", "edge", (("web", 80),))) is Level.WARNING, "that goes before"
+    assert loudest(named("web.shop.svc", own="alias")) is Level.WARNING, "that is no chart's"
+
+    def alias(release: str) -> Service:
+        text = (
+            "apiVersion: v1\nkind: Service\nmetadata: {name: alias, namespace: shop,"
+            f" annotations: {{meta.helm.sh/release-name: {release}}}}}\n"
+            "spec: {type: ExternalName, externalName: web.shop.svc}"
+        )
+        found = judged(text)
+        assert isinstance(found, Service)
+        return found
+
+    annotated = another("web", meta=", annotations: {meta.helm.sh/release-name: one}")
+    assert levels(say(REFERENCED, annotated, alias("one"), delete=True)) == [Level.NOTE]
+    assert levels(say(REFERENCED, annotated, alias("two"), delete=True)) == [Level.WARNING]
+
+
+def test_a_note_beside_a_warning_is_not_told() -> None:
+    new = another("web", meta=", labels: {app.kubernetes.io/managed-by: Helm}")
+    said = say(REFERENCED, new, Ingress("shop", "edge", (("web", 80),)), HTTPRoute("shop", "x", (WEB,)), delete=True)
+    assert said == [(Level.WARNING, "Ingress edge still names it; change or delete that first")]
+
+
+def test_who_names_it_elsewhere_is_not_told() -> None:
+    records = [
+        HTTPRoute("vault", "edge", (WEB,)),
+        HTTPRoute("vault", "edge2", (WEB,)),
+        WebhookConfiguration(VALIDATING_WEBHOOKS, "vault-rules", (AdmissionWebhook(WEB),)),
+        named("web.shop.svc", "vault", own="alias"),
+    ]
+    said = say(REFERENCED, another("web"), *records, delete=True, disclosure=Disclosure.NAMESPACE)
+    assert levels(said) == [Level.WARNING]
+    assert "vault" not in said[0][1]
+    assert said[0][1].startswith("an HTTPRoute of another namespace, a ValidatingWebhookConfiguration, an ExternalName")
+
+
+def test_where_all_goes_nothing_is_left_behind() -> None:
+    ingress = Ingress("shop", "edge", (("web", 80),))
+    leaving = Namespace("shop", {}, terminating=True)
+    assert say(REFERENCED, another("web"), ingress, leaving, delete=True) == []
+    assert (
+        say(REFERENCED, another("web", meta=", ownerReferences: [{kind: X, name: owner}]"), ingress, delete=True) == []
+    )
