@@ -104,7 +104,10 @@ def _judge(
         level = Level.NOTE
     nodes = "its node's address does" if tally.hosted == 1 else "their nodes' addresses do"
     seen = f"{tally.told('peer ')} in the host network: no selector matches {tally.them}, {nodes}"
-    yield Finding(path, seen, "write an ipBlock" if tally.all else "add an ipBlock", level, f"{pods} {namespaces}")
+    remedy = "write an ipBlock" if tally.all else "add an ipBlock"
+    if ctx.enforcement.engine == "Cilium":  # its ipBlocks match no node (facts 1.2)
+        remedy = "write a CiliumNetworkPolicy for the entity remote-node"
+    yield Finding(path, seen, remedy, level, f"{pods} {namespaces}")
 
 
 def _selects_hosts(ctx: Context, peer: NetworkPolicyPeer) -> bool:
@@ -181,7 +184,7 @@ CHECK = Check(
     "node's: no policy that selects it binds it, and no podSelector or namespaceSelector of a rule matches it; only an "
     "ipBlock with its node's address does (kubernetes.io/docs/concepts/services-networking/network-policies, hostNetwork "
     "pods). Ingress controllers and node agents often run so.",
-    remedy="In a rule, write an ipBlock of the nodes; to restrict such a pod itself, use a firewall of the host (Calico "
+    remedy="In a rule, write an ipBlock of the nodes (on Cilium, whose ipBlocks match no node, a CiliumNetworkPolicy); to restrict such a pod itself, use a firewall of the host (Calico "
     "host endpoints, Cilium host firewall), or run it without hostNetwork.",
     run=run,
     judges=(NetworkPolicy.kind,),
