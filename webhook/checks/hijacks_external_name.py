@@ -29,7 +29,7 @@ def run(ctx: Context) -> Iterator[Finding]:
     elif where := _used_as_host(ctx, short):
         message = f"{short} is a host name in use ({where}): pods that look it up find this Service instead"
         yield Finding("metadata.name", message, "choose another name", value=short)
-    elif _is_external_name(ctx, short):
+    elif ctx.view is not View.ADMISSION and _is_external_name(ctx, short):  # the webhook shows no note
         # Mostly that is what people write who mean the Service; that it does not resolve, external-name-not-found tells.
         message = f"{short} is the externalName of a Service: pods that look it up find this Service"
         yield Finding("metadata.name", message, level=Level.NOTE, value=short)

@@ -6,7 +6,6 @@ from typing import Final
 from msgspec import Struct
 
 from webhook.check import Check, Context, Example, Finding, Level, View, count
-from webhook.checks.peer_matches_nothing import peer_namespaces
 from webhook.concerned import neighbours, selected_classes
 from webhook.model.cluster import PodClass
 from webhook.model.objects import (
@@ -14,10 +13,12 @@ from webhook.model.objects import (
     POD,
     WORKLOADS,
     Direction,
+    LabelSelector,
     NetworkPolicy,
     NetworkPolicyPeer,
     NetworkPolicyRule,
 )
+from webhook.model.selectors import Selector
 
 _SELECTS_HOSTS: Final = frozenset({"OVN-Kubernetes", "OpenShift SDN"})
 """The engines where a namespaceSelector alone may stand for the host network (facts 1.2; OpenShift's documentation)."""
@@ -72,6 +73,13 @@ def _tally(ctx: Context, classes: Collection[PodClass]) -> _Tally:
     return _Tally(sum(counted), len(counted), "pod" if pods else "pod template", all(pods) and all(templates))
 
 
+def _has_others(pod_class: PodClass) -> bool:
+    """Whether pods with a network of their own are among these."""
+    return any(not p.host_network for p in pod_class.pods.values()) or any(
+        not t.host_network for t in pod_class.templates.values()
+    )
+
+
 def _level(ctx: Context, tally: _Tally, *kinds: str) -> Level:
     """A warning where all are of the host network, and there are no others that are not known."""
     if not tally.all:
@@ -90,14 +98,21 @@ def _judge(
     direction: Direction,
     selected: Sequence[PodClass],
 ) -> Iterator[Finding]:
-    pods, namespaces = ctx.compile(peer.pod_selector), ctx.compile(peer.namespace_selector)
-    if pods.empty and (peer.namespace_selector is None or namespaces.empty or _selects_hosts(ctx, peer)):
-        return  # every pod of the namespace, or of the cluster: in most there are some
-    where = peer_namespaces(ctx, peer)
-    ctx.spend(4 * len(where))
-    tally = _tally(ctx, ctx.select(pods, where))
+    pods = ctx.compile(peer.pod_selector)
+    if peer.namespace_selector is None:
+        if pods.empty:
+            return  # every pod of the namespace, which the policy's own selector is about
+        namespaces, where = Selector(), {ctx.namespace}
+    else:
+        namespaces = ctx.compile(peer.namespace_selector)
+        if pods.empty and (namespaces.empty or _selects_hosts(ctx, peer.namespace_selector)):
+            return
+        where = {namespace.name for namespace in ctx.namespaces_matching(namespaces)}
     # Namespaces are named as a whole: that some of their pods are of the host network is nothing to tell.
-    if not tally.hosted or (pods.empty and not tally.all):
+    if pods.empty and any(_has_others(c) for name in where for c in ctx.cluster.classes(name)):
+        return
+    tally = _tally(ctx, ctx.select(pods, where))
+    if not tally.hosted:
         return
     level = _level(ctx, tally, POD, *WORKLOADS, *((NAMESPACE,) if peer.namespace_selector is not None else ()))
     if level is Level.WARNING and _by_address(ctx, rule, direction, selected):
@@ -110,10 +125,8 @@ def _judge(
     yield Finding(path, seen, remedy, level, f"{pods} {namespaces}")
 
 
-def _selects_hosts(ctx: Context, peer: NetworkPolicyPeer) -> bool:
-    if peer.namespace_selector is None:
-        return False
-    keys = (*peer.namespace_selector.match_labels, *(e.key for e in peer.namespace_selector.match_expressions))
+def _selects_hosts(ctx: Context, selector: LabelSelector) -> bool:
+    keys = (*selector.match_labels, *(e.key for e in selector.match_expressions))
     ctx.spend(len(keys))
     return any(key.startswith(_OPENSHIFT_GROUP) for key in keys) or ctx.enforcement.engine in _SELECTS_HOSTS
 

@@ -1,6 +1,7 @@
 """An ipBlock with the addresses of Services, which engines never see."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final, TypeAlias
 
@@ -27,8 +28,7 @@ _DNS: Final = 53
 
 
 def run(ctx: Context) -> Iterator[Finding]:
-    ranges: Sequence[Network] | None = None
-    services: Mapping[Network, Service] = {}
+    known = _Known(ctx)
     for path, rule in ctx.policy.rules():
         ctx.spend()
         direction: Direction = "Ingress" if path.startswith("spec.ingress") else "Egress"
@@ -38,22 +38,17 @@ def run(ctx: Context) -> Iterator[Finding]:
             if peer.ip_block is None:
                 continue
             ctx.spend(8)
-            if (block := _network(peer.ip_block.cidr)) is None:
+            block = _network(peer.ip_block.cidr)
+            if block is None or not (known.by_address(block) or known.within(block)):
                 continue
-            if ranges is None:
-                ranges, services = _ranges(ctx), _services(ctx)
-            hit = _Hit(block, services.get(block), rule, direction)
-            ctx.spend(2 * len(ranges))
-            if hit.service is None and not any(_within(block, known) for known in ranges):
-                continue
+            hit = _Hit(block, known.by_address(block), rule, direction)
             about_dns = _about_dns(hit)
             if about_dns and _dns_is_local(ctx):
                 continue
-            level = Level.NOTE if _written_for_all_engines(ctx, hit, ranges) else Level.WARNING
+            level = Level.NOTE if _written_for_all_engines(ctx, hit, known) else Level.WARNING
             if about_dns and level is Level.WARNING and not ctx.cluster.complete(DAEMON_SET):
-                ctx.unknown.add(
-                    "NodeLocal DNSCache: not all DaemonSets are known, so the use of its address was not judged"
-                )
+                unknown = "NodeLocal DNSCache: not all DaemonSets are known, so the use of its address was not judged"
+                ctx.unknown.add(unknown)
                 level = Level.NOTE
             word = "from" if direction == "Ingress" else "to"
             yield _finding(ctx, f"{path}.{word}[{i}].ipBlock.cidr", hit, level)
@@ -103,23 +98,43 @@ def _within(block: Network, known: Network) -> bool:
     return isinstance(known, IPv6Network) and block.subnet_of(known)
 
 
-def _ranges(ctx: Context) -> Sequence[Network]:
-    found: list[Network] = []
-    for record in ctx.cluster.service_cidrs:
-        ctx.spend(8 * len(record.cidrs))
-        found += (network for cidr in record.cidrs if (network := _network(cidr)) is not None)
-    return found
+class _Known:
+    """The addresses of Services, and the ranges that they are taken from, looked up when a block asks for them."""
 
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
 
-def _services(ctx: Context) -> Mapping[Network, Service]:
-    """Every Service by its addresses."""
-    found: dict[Network, Service] = {}
-    for service in ctx.cluster.services:
-        ctx.spend(8)
-        for address in service.spec.cluster_ips or (service.spec.cluster_ip,):
-            if address not in ("", "None") and (network := _network(address)) is not None:
-                found[network] = service
-    return found
+    def within(self, block: Network) -> bool:
+        """Whether a block lies within a range of Service addresses."""
+        self._ctx.spend(4 * len(self._ranges))
+        return any(_within(block, known) for known in self._ranges)
+
+    def by_address(self, block: Network) -> Service | None:
+        """The Service whose address a block is."""
+        return self._services.get(str(block.network_address)) if block.num_addresses == 1 else None
+
+    @cached_property
+    def _ranges(self) -> Sequence[Network]:
+        found: list[Network] = []
+        for record in self._ctx.cluster.service_cidrs:
+            self._ctx.spend(8 * len(record.cidrs))
+            found += (network for cidr in record.cidrs if (network := _network(cidr)) is not None)
+        return found
+
+    @cached_property
+    def _services(self) -> Mapping[str, Service]:
+        """The API server writes addresses as they are printed here; IPv6 in files may be written otherwise."""
+        found: dict[str, Service] = {}
+        self._ctx.spend(2 * len(self._ctx.cluster.keys(SERVICE)))
+        for service in self._ctx.cluster.services:
+            for address in service.spec.cluster_ips or (service.spec.cluster_ip,):
+                if ":" in address:
+                    self._ctx.spend(4)
+                    network = _network(address)
+                    found[str(network.network_address) if network else address] = service
+                else:
+                    found[address] = service
+        return found
 
 
 # --- where such a block is of use
@@ -158,7 +173,7 @@ def _serves_dns(service: Service) -> bool:
     return service.metadata.labels.get("k8s-app") == "kube-dns" or service.metadata.name in {"kube-dns", "dns-default"}
 
 
-def _written_for_all_engines(ctx: Context, hit: _Hit, ranges: Sequence[Network]) -> bool:
+def _written_for_all_engines(ctx: Context, hit: _Hit, known: _Known) -> bool:
     """Whether what the block is meant for has another way: then it is there for engines of which we do not know."""
     classes = set(matched(ctx, hit.service)) if hit.service is not None else set[PodClass]()
     addresses = _endpoints(ctx, hit.service, classes) if hit.service is not None else []
@@ -172,10 +187,10 @@ def _written_for_all_engines(ctx: Context, hit: _Hit, ranges: Sequence[Network])
                 other = _network(peer.ip_block.cidr)
                 if other is None or other == hit.block:
                     continue
-                ctx.spend(2 * len(addresses) + 2 * len(ranges))
+                ctx.spend(2 * len(addresses))
                 if any(_within(address, other) for address in addresses) or _within(hit.block, other):
                     return True
-                if hit.service is None and rule is hit.rule and not any(_within(other, known) for known in ranges):
+                if hit.service is None and rule is hit.rule and not known.within(other):
                     return True
                 continue
             pods = ctx.compile(peer.pod_selector)

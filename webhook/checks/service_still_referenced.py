@@ -77,8 +77,11 @@ def _referrers(ctx: Context) -> Iterator[_Referrer]:
 
 
 def _leaves(record: Record) -> bool:
+    """Whether it is being deleted as well, or has nothing left that could miss the Service."""
     match record:
-        case Ingress() | HTTPRoute() | WebhookConfiguration() | APIService() | Workload():
+        case Workload():
+            return record.terminating or record.replicas == 0
+        case Ingress() | HTTPRoute() | WebhookConfiguration() | APIService():
             return record.terminating
         case _:
             return False
