@@ -228,6 +228,15 @@ def test_another_policy_may_let_the_nodes_in(other: dict[str, Any], expected: Le
     assert levels(HOST, case.says(HOST, letting("Ingress", named("edge")))) == [expected]
 
 
+@pytest.mark.parametrize(
+    ("ports", "expected"), [([], Level.NOTE), ([{"port": 80}], Level.NOTE), ([{"port": 53}], Level.WARNING)]
+)
+def test_a_rule_for_everyone_on_another_port_lets_no_node_in(ports: list[dict[str, Any]], expected: Level) -> None:
+    for everyone in ({"ports": ports}, {"from": [block("192.0.2.0/24")], "ports": ports}):
+        new = policy("api", ingress=[{"from": [named("edge")], "ports": [{"port": 80}]}, everyone])
+        assert levels(HOST, Case([API, EDGE]).says(HOST, new)) == [expected]
+
+
 def test_dead_rules_and_partial_states() -> None:
     dead = policy("api", policyTypes=["Egress"], ingress=[{"from": [named("edge")]}])
     assert Case([API, EDGE]).says(HOST, dead) == []
@@ -493,6 +502,21 @@ def test_other_ways_that_are_none() -> None:
     assert levels(SERVICE_IPS, beside) == [Level.NOTE], "the ranges of a cluster, one by one"
     both = Case(WORLD).says(SERVICE_IPS, letting("Egress", block("10.96.0.0/16"), block("fd00:96::/112")))
     assert levels(SERVICE_IPS, both) == [Level.WARNING, Level.WARNING]
+
+
+@pytest.mark.parametrize(
+    ("ports", "expected"),
+    [
+        ([], Level.NOTE),
+        ([{"port": 5432}], Level.NOTE),
+        ([{"port": 53, "protocol": "UDP"}, {"port": 53}], Level.WARNING),
+    ],
+)
+def test_a_rule_for_everyone_on_another_port_is_no_other_way(ports: list[dict[str, Any]], expected: Level) -> None:
+    for peers in ([], [{"namespaceSelector": {}}], [{"podSelector": {}}], [block("10.0.0.0/8")]):
+        everyone = {"ports": ports, **({"to": peers} if peers else {})}
+        new = policy("api", policyTypes=["Egress"], egress=[{"to": [block("10.96.7.7/32")]}, everyone])
+        assert levels(SERVICE_IPS, Case(WORLD).says(SERVICE_IPS, new)) == [expected]
 
 
 def test_the_api_server_by_its_endpoints() -> None:

@@ -136,8 +136,13 @@ def _by_address(ctx: Context, rule: NetworkPolicyRule, direction: Direction, sel
 
     def admits(policy: NetworkPolicy) -> bool:
         rules = policy.spec.ingress if direction == "Ingress" else policy.spec.egress
-        ctx.spend(sum(1 + len(r.peers) for r in rules))
-        return any(not r.peers or any(p.ip_block for p in r.peers) for r in rules)
+        ctx.spend(sum(1 + len(r.peers) + len(r.ports) * (1 + len(rule.ports)) for r in rules))
+        return any(
+            (not r.peers or any(p.ip_block for p in r.peers))
+            # A rule for everyone may be about another port: most are about DNS.
+            and (not r.ports or any(e in rule.ports for e in r.ports))
+            for r in rules
+        )
 
     ctx.spend(len(rule.peers))
     if any(p.ip_block for p in rule.peers) or admits(ctx.policy):

@@ -17,8 +17,11 @@ from webhook.model.objects import (
     DAEMON_SET,
     SERVICE,
     Direction,
+    IPBlock,
     NetworkPolicy,
+    NetworkPolicyPeer,
     NetworkPolicyRule,
+    Protocol,
     Service,
 )
 
@@ -45,7 +48,7 @@ def run(ctx: Context) -> Iterator[Finding]:
             about_dns = _about_dns(hit)
             if about_dns and _dns_is_local(ctx):
                 continue
-            level = Level.NOTE if _written_for_all_engines(ctx, hit, known) else Level.WARNING
+            level = Level.NOTE if _OtherWays(ctx, hit, known).exist() else Level.WARNING
             if about_dns and level is Level.WARNING and not ctx.cluster.complete(DAEMON_SET):
                 unknown = "NodeLocal DNSCache: not all DaemonSets are known, so the use of its address was not judged"
                 ctx.unknown.add(unknown)
@@ -173,34 +176,59 @@ def _serves_dns(service: Service) -> bool:
     return service.metadata.labels.get("k8s-app") == "kube-dns" or service.metadata.name in {"kube-dns", "dns-default"}
 
 
-def _written_for_all_engines(ctx: Context, hit: _Hit, known: _Known) -> bool:
-    """Whether what the block is meant for has another way: then it is there for engines of which we do not know."""
-    classes = set(matched(ctx, hit.service)) if hit.service is not None else set[PodClass]()
-    addresses = _endpoints(ctx, hit.service, classes) if hit.service is not None else []
+class _OtherWays:
+    """Whether what a block is meant for has another way: then it is there for engines of which we do not know."""
 
-    def admits(rule: NetworkPolicyRule) -> bool:
-        if not rule.peers:
+    def __init__(self, ctx: Context, hit: _Hit, known: _Known) -> None:
+        self._ctx = ctx
+        self._hit = hit
+        self._known = known
+        self._classes: set[PodClass] = set()
+        self._addresses: Sequence[Network] = ()
+        self._ports: set[tuple[Protocol, int | str | None]] = {(e.protocol, e.port) for e in hit.rule.ports}
+        if hit.service is not None:
+            self._classes.update(matched(ctx, hit.service))
+            self._addresses = _endpoints(ctx, hit.service, self._classes)
+            self._ports |= {(p.protocol, p.target_port or p.port) for p in hit.service.spec.ports}
+
+    def exist(self) -> bool:
+        return any(
+            self._opened_by(rule)
+            for policy in _isolating(self._ctx, self._hit.direction)
+            for rule in _rules(policy, self._hit.direction)
+        )
+
+    def _opened_by(self, rule: NetworkPolicyRule) -> bool:
+        # A rule for everyone may be about another port: most are about DNS.
+        about_it = not rule.ports or any((e.protocol, e.port) in self._ports for e in rule.ports)
+        self._ctx.spend(4 * len(rule.peers))
+        return any(
+            self._addressed_by(peer.ip_block, rule, about_it=about_it)
+            if peer.ip_block is not None
+            else self._selected_by(peer, about_it=about_it)
+            for peer in rule.peers
+        ) or (about_it and not rule.peers)
+
+    def _addressed_by(self, block: IPBlock, rule: NetworkPolicyRule, *, about_it: bool) -> bool:
+        other = _network(block.cidr)
+        if other is None or other == self._hit.block:
+            return False
+        self._ctx.spend(2 * len(self._addresses))
+        if any(_within(address, other) for address in self._addresses) or (
+            about_it and _within(self._hit.block, other)
+        ):
             return True
-        for peer in rule.peers:
-            ctx.spend(4)
-            if peer.ip_block is not None:
-                other = _network(peer.ip_block.cidr)
-                if other is None or other == hit.block:
-                    continue
-                ctx.spend(2 * len(addresses))
-                if any(_within(address, other) for address in addresses) or _within(hit.block, other):
-                    return True
-                if hit.service is None and rule is hit.rule and not known.within(other):
-                    return True
-                continue
-            pods = ctx.compile(peer.pod_selector)
-            if pods.empty and peer.namespace_selector is not None and ctx.compile(peer.namespace_selector).empty:
-                return True
-            if classes and not classes.isdisjoint(ctx.select(pods, peer_namespaces(ctx, peer))):
-                return True
-        return False
+        # The ranges of a cluster, one by one.
+        return self._hit.service is None and rule is self._hit.rule and not self._known.within(other)
 
-    return any(admits(rule) for policy in _isolating(ctx, hit.direction) for rule in _rules(policy, hit.direction))
+    def _selected_by(self, peer: NetworkPolicyPeer, *, about_it: bool) -> bool:
+        pods = self._ctx.compile(peer.pod_selector)
+        if pods.empty and not about_it:
+            return False
+        if pods.empty and peer.namespace_selector is not None and self._ctx.compile(peer.namespace_selector).empty:
+            return True
+        here = peer_namespaces(self._ctx, peer) if self._classes else ()
+        return bool(self._classes) and not self._classes.isdisjoint(self._ctx.select(pods, here))
 
 
 def _endpoints(ctx: Context, service: Service, classes: set[PodClass]) -> list[Network]:
