@@ -40,6 +40,7 @@ def run(ctx: Context) -> Iterator[Finding]:
         if direction not in policy.directions:
             continue
         word = "from" if direction == "Ingress" else "to"
+        ctx.spend(len(rule.peers))
         for i, peer in enumerate(rule.peers):
             if peer.ip_block is None:
                 yield from _judge(ctx, f"{path}.{word}[{i}]", peer, rule, direction, selected)

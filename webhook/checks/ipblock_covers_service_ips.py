@@ -37,10 +37,11 @@ def run(ctx: Context) -> Iterator[Finding]:
         direction: Direction = "Ingress" if path.startswith("spec.ingress") else "Egress"
         if direction not in ctx.policy.directions:
             continue
+        ctx.spend(len(rule.peers))
         for i, peer in enumerate(rule.peers):
-            if peer.ip_block is None:
+            if peer.ip_block is None or not known.worth_reading(peer.ip_block.cidr):
                 continue
-            ctx.spend(8)
+            ctx.spend(3)
             block = _network(peer.ip_block.cidr)
             if block is None or not (known.by_address(block) or known.within(block)):
                 continue
@@ -107,9 +108,13 @@ class _Known:
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
 
+    def worth_reading(self, cidr: str) -> bool:
+        """Whether a block may be a Service's address, or lie within a range of them: reading it costs more."""
+        return bool(self._ranges) or cidr.endswith(("/32", "/128"))
+
     def within(self, block: Network) -> bool:
         """Whether a block lies within a range of Service addresses."""
-        self._ctx.spend(4 * len(self._ranges))
+        self._ctx.spend(2 * len(self._ranges))
         return any(_within(block, known) for known in self._ranges)
 
     def by_address(self, block: Network) -> Service | None:
