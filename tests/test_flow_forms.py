@@ -1,15 +1,20 @@
-"""Connectivity and differences as text, Markdown, JSON and DOT; the page is in test_flow_page.py."""
+"""Connectivity and differences as text, Markdown, JSON and DOT; how the page behaves is in test_flow_page.py."""
 
+import base64
+import hashlib
+import html as markup
 import json
+import re
 import subprocess
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webhook.report.flows import dot, machine, markdown, sort_key, text
+from webhook.report.flows import dot, html, machine, markdown, sort_key, text
 
 from .programs import program
 from .worlds import Connectivity, Difference, Flow, change, world
@@ -328,6 +333,72 @@ def test_dot_shows_names_as_they_are() -> None:
     assert nodes(dot.difference(Difference([Flow(name, name, ("all",))]))) == {
         'a"b\\\\/Kind/x\\\\n&lt;<b>\\\\': "x\\\\n&amp;lt;<b>\\\\\\nKind"
     }
+
+
+def embedded(written: str) -> Any:
+    return json.loads(written.partition('id="data">')[2].partition("</script>")[0])
+
+
+def told(data: Any) -> list[tuple[str, str, str, tuple[str, ...]]]:
+    """Every flow that the data of a page hold."""
+    names = [f"ip:{own}" if ns is None else f"{ns}/{own}" if ns else own for ns, owns in data["groups"] for own in owns]
+    flows = []
+    for layer in data["layers"]:
+        for src, *row in layer["rows"]:
+            for ports, number in zip(row[::2], row[1::2], strict=True):
+                runs = data["sets"][number]
+                flows += [
+                    (layer["sign"], names[src], names[dst], tuple(data["ports"][ports]))
+                    for first, many in zip(runs[::2], runs[1::2], strict=True)
+                    for dst in range(first, first + many)
+                ]
+    return sorted(flows)
+
+
+# --- the page, as a file ----------------------------------------------------------------------------------------------
+
+
+def test_the_page_is_one_file_that_nothing_but_its_own_script_runs_in() -> None:
+    written = "".join(html.connectivity(STATE))
+    assert written.isascii()
+    assert not re.search(r"https?://(?!www\.w3\.org/)|url\((?!#)|@import|\bfetch\(|innerHTML|eval\(", written)
+    policy = re.search(r'<meta http-equiv="Content-Security-Policy" content="([^"]+)">', written)
+    assert policy
+    directives = dict(part.split(" ", 1) for part in markup.unescape(policy[1]).split("; "))
+    assert directives["default-src"] == directives["base-uri"] == directives["form-action"] == "'none'"
+    for name, tag in (("script-src", "script"), ("style-src", "style")):
+        (content,) = re.findall(rf"<{tag}(?: type=.module.)?>(.*?)</{tag}>", written, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert directives[name] == f"'sha256-{digest}'"
+
+
+def test_60000_flows_are_small() -> None:
+    large = world(50)
+    written = "".join(html.connectivity(large))
+    assert len(list(large.flows)) > 40_000
+    assert len(written) < 200_000
+    assert told(embedded(written)) == sorted(("", *flow) for flow in large.flows)
+
+
+NAMES = st.text(max_size=6) | st.sampled_from(["a/Pod/x", "a/Pod/y", "b/Pod/x", "ip:10.0.0.0/8", "ip:::/0", HOSTILE])
+
+
+@settings(max_examples=80)
+@given(st.dictionaries(st.tuples(NAMES, NAMES), st.sampled_from([("all",), ("TCP 80", "UDP 53")]), max_size=8))
+def test_the_data_are_the_flows_whatever_the_names(flows: dict[tuple[str, str], tuple[str, ...]]) -> None:
+    every = [Flow(src, dst, ports) for (src, dst), ports in flows.items()]
+    written = "".join(html.difference(Difference(every, every[:2]), about=HOSTILE))
+    assert written.isascii()
+    assert written.count("</script") == 2
+    data = embedded(written)
+    assert data["about"] == HOSTILE
+
+    expected = [("+", f.src, f.dst, f.ports) for f in every] + [("-", f.src, f.dst, f.ports) for f in every[:2]]
+    got = told(data)
+    assert len(got) == len(expected)
+    assert sorted((sign, src.lstrip("/"), dst.lstrip("/"), ports) for sign, src, dst, ports in got) == sorted(
+        (sign, src.lstrip("/"), dst.lstrip("/"), ports) for sign, src, dst, ports in expected
+    )
 
 
 # --- order ------------------------------------------------------------------------------------------------------------
