@@ -406,6 +406,7 @@ def test_the_json_has_the_promised_shape(run: Run, write: Write) -> None:
             "name": "api",
         },
         "path": "spec.podSelector.matchLabels.app",
+        "value": "app=apii",
         "also": [],
         "source": {"file": "p.yaml", "document": 1, "line": 7, "column": 7},
     }

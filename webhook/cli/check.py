@@ -8,6 +8,7 @@ could not be read.
 import argparse
 import sys
 import time
+from pathlib import Path
 
 from webhook.check import Level
 from webhook.cli import DENIED, OK, UNUSABLE, UsageError
@@ -17,6 +18,7 @@ from webhook.effects import effects_of_files
 from webhook.model.manifest import InputError, parse_path
 from webhook.model.review import JUDGED
 from webhook.pipeline import Crash, Judge
+from webhook.report.baseline import Baseline, BaselineError, read_baseline, without_known
 from webhook.report.results import Result, Results
 from webhook.state.files import FileState, Reviewed
 
@@ -24,19 +26,28 @@ EXAMPLE = """examples:
   netadmit check policy.yaml
   netadmit check manifests/ --cluster snapshot.yaml
   helm template my-chart | netadmit check - --live
+  netadmit check manifests/ -o json > baseline.json; netadmit check manifests/ --baseline baseline.json
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="files or folders to judge; - is standard input")
+    parser.add_argument(
+        "--allow-empty",
+        action="store_true",
+        help="exit code 0, not 2, where no file has a Kubernetes object: for lists of files that tools put together",
+    )
     add_output_arguments(parser)
     add_state_arguments(parser)
 
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds ``--output``, ``--notes``, ``--fail-on`` and ``--config``."""
-    parser.add_argument("-o", "--output", choices=("text", "json"), default="text")
+    """Adds ``--output``, ``--notes``, ``--baseline``, ``--fail-on`` and ``--config``."""
+    parser.add_argument("-o", "--output", choices=("text", "json", "sarif", "github"), default="text")
     parser.add_argument("--notes", action="store_true", help="show notes in the text, not only their number")
+    parser.add_argument(
+        "--baseline", metavar="FILE", help="findings that this earlier output of -o json has do not fail"
+    )
     add_verdict_arguments(parser)
 
 
@@ -55,14 +66,17 @@ def run(args: argparse.Namespace) -> int:
     if "-" in args.paths and "-" in args.cluster:
         raise UsageError("standard input can be the files or the state, not both")
     judge = Judge(configuration(args), on_crash=report_crash, clock=time.time)
+    baseline = known_findings(args)
     state = load_state(args)
     reviewed = state.review(args.paths, stdin=standard_input())
     results = judge_files(judge, state, reviewed)
+    if baseline:
+        results = without_known(results, baseline)
     lost = report_problems(state.problems)
     print_results(results, args)
     if not reviewed:
         sys.stderr.write("netadmit: there was no Kubernetes object to judge\n")
-    if lost or not reviewed:
+    if lost or not (reviewed or args.allow_empty):
         return UNUSABLE
     return DENIED if results.fails(Level[args.fail_on.upper()]) else OK
 
@@ -78,11 +92,37 @@ def print_results(results: Results, args: argparse.Namespace) -> None:
         from webhook.report.machine import as_json  # noqa: PLC0415
 
         sys.stdout.buffer.write(as_json(results))
-        return
-    from webhook.report.text import lines  # noqa: PLC0415
+    elif args.output == "sarif":
+        from webhook.checks import all_checks  # noqa: PLC0415
+        from webhook.report.sarif import as_sarif  # noqa: PLC0415
 
-    for line in lines(results, notes=args.notes):
-        print(line)
+        sys.stdout.buffer.write(as_sarif(results, all_checks()))
+    elif args.output == "github":
+        from webhook.report.github import annotations  # noqa: PLC0415
+
+        for line in annotations(results, notes=args.notes):
+            print(line)
+    else:
+        from webhook.report.text import lines  # noqa: PLC0415
+
+        for line in lines(results, notes=args.notes):
+            print(line)
+
+
+def known_findings(args: argparse.Namespace) -> Baseline | None:
+    """The findings that ``--baseline`` names.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    if not args.baseline:
+        return None
+    try:
+        return read_baseline(Path(args.baseline).read_bytes())
+    except OSError as error:
+        raise UsageError(f"{args.baseline}: {error.strerror}") from None
+    except BaselineError as error:
+        raise UsageError(f"{args.baseline}: {error}") from None
 
 
 def configuration(args: argparse.Namespace) -> Config:
@@ -120,4 +160,11 @@ def judge_files(judge: Judge, state: FileState, reviewed: list[Reviewed]) -> Res
                 )
             )
     effects = effects_of_files(state.cluster)
-    return Results(objects, tuple(results), tuple(sorted(unknown)), effects, on_a_state=state.beside_files)
+    return Results(
+        objects,
+        tuple(results),
+        tuple(sorted(unknown)),
+        effects,
+        on_a_state=state.beside_files,
+        problems=tuple(state.problems),
+    )

@@ -10,7 +10,7 @@ from webhook.report.results import Result, Results, in_file_order
 
 def as_json(results: Results) -> bytes:
     """The results as one JSON document."""
-    document = {
+    document: dict[str, Any] = {
         "findings": [_finding(r) for r in in_file_order(results.findings)],
         "effects": list(results.effects),
         "waived": [{**_finding(r), "reason": r.ruling.waived} for r in results.waived],
@@ -21,6 +21,9 @@ def as_json(results: Results) -> bytes:
             "unknown": list(results.unknown),
         },
     }
+    if results.gone is not None:
+        document["known"] = [_finding(r) for r in in_file_order(results.known)]
+        document["summary"] |= {"known": len(results.known), "gone": results.gone}
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 
@@ -37,6 +40,7 @@ def _finding(result: Result) -> dict[str, Any]:
             "name": ruling.object.name,
         },
         "path": ruling.finding.path,
+        "value": ruling.finding.value,
         "message": ruling.finding.line,
         "remedy": ruling.finding.remedy,
         "also": list(ruling.also),

@@ -22,14 +22,19 @@ def reference(checks: Sequence[Check]) -> Iterator[str]:
         yield ""
         yield f"## {check.id}"
         yield ""
-        yield check.rationale
-        yield ""
-        yield f"**What to do.** {check.remedy}"
-        for title, examples in (("Speaks", check.bad), ("Silent", check.good)):
-            for example in examples:
-                yield ""
-                yield f"{title}: {example.title}{_circumstances(example)}"
-                yield from _blocks(example)
+        yield from explained(check)
+
+
+def explained(check: Check) -> Iterator[str]:
+    """Why a check speaks, what to do, and its examples, line by line."""
+    yield check.rationale
+    yield ""
+    yield f"**What to do.** {check.remedy}"
+    for title, examples in (("Speaks", check.bad), ("Silent", check.good)):
+        for example in examples:
+            yield ""
+            yield f"{title}: {example.title}{_circumstances(example)}"
+            yield from _blocks(example)
 
 
 def _circumstances(example: Example) -> str:

@@ -1,20 +1,29 @@
 """The outcome of judging files, as every output form needs it."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
+from typing import Any, Final
 
 from msgspec import Struct
 
 from webhook.check import Level
-from webhook.model.manifest import Manifest, Position, parse_path
+from webhook.model.manifest import InputError, Manifest, Position, parse_path
 from webhook.verdict import Action, Ruling
+
+_INDEX: Final = re.compile(r"\[\d+\]")
 
 
 class Result(Struct, frozen=True):
-    """A ruling, with the text that it is about; there is none where a live cluster is judged."""
+    """A ruling, with the text that it is about; there is none where a live cluster is judged.
+
+    ``known`` says that a baseline has it already.
+    """
 
     ruling: Ruling
     manifest: Manifest | None = None
+    known: bool = False
 
     @property
     def position(self) -> Position | None:
@@ -31,6 +40,8 @@ class Results(Struct, frozen=True):
         unknown: kinds and questions that could not be known.
         effects: what the policies of the files do to traffic, as CONTRACT.md writes it.
         on_a_state: whether there is anything beside the files: else all that their policies do is new.
+        problems: what could not be read, and what was skipped.
+        gone: how many findings of the baseline are no longer there; None without a baseline.
     """
 
     objects: int
@@ -38,11 +49,18 @@ class Results(Struct, frozen=True):
     unknown: tuple[str, ...] = ()
     effects: Sequence[Mapping[str, Any]] = ()
     on_a_state: bool = False
+    problems: tuple[InputError, ...] = ()
+    gone: int | None = None
 
     @property
     def findings(self) -> list[Result]:
-        """What was not waived."""
-        return [r for r in self.results if not r.ruling.waived]
+        """What was not waived, and is in no baseline."""
+        return [r for r in self.results if not r.ruling.waived and not r.known]
+
+    @property
+    def known(self) -> list[Result]:
+        """What was not waived, but is in the baseline."""
+        return [r for r in self.results if not r.ruling.waived and r.known]
 
     @property
     def waived(self) -> list[Result]:
@@ -52,8 +70,8 @@ class Results(Struct, frozen=True):
         return sum(r.ruling.level is level for r in self.findings)
 
     def fails(self, fail_on: Level) -> bool:
-        """Whether something is denied, or is at or above this level."""
-        return fails((r.ruling for r in self.results), fail_on)
+        """Whether something is denied, or is at or above this level, that no baseline has."""
+        return fails((r.ruling for r in self.results if not r.known), fail_on)
 
 
 def fails(rulings: Iterable[Ruling], fail_on: Level) -> bool:
@@ -71,3 +89,23 @@ def in_file_order(results: Iterable[Result]) -> Sequence[Result]:
         return (number, at.line, at.column) if at else (number, 0, 0)
 
     return sorted(results, key=place)
+
+
+def without_indexes(path: str) -> str:
+    """``spec.ingress[].from[]``: a path that stays when a rule is put in before."""
+    return _INDEX.sub("[]", path)
+
+
+def with_fingerprints(results: Iterable[Result]) -> Iterator[tuple[Result, str]]:
+    """Results with what tells each from the others, and is the same when lines move or rules are put in before.
+
+    It is made of the check, the object, and the offending value; of several that are alike the later are numbered.
+    """
+    seen: Counter[str] = Counter()
+    for result in results:
+        ruling = result.ruling
+        finding, about = ruling.finding, ruling.object
+        parts = (ruling.check, about.kind, about.namespace, about.name, without_indexes(finding.path), finding.value)
+        digest = sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()[:32]
+        seen[digest] += 1
+        yield result, f"{digest}:{seen[digest]}"

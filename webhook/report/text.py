@@ -50,7 +50,7 @@ def lines(results: Results, *, notes: bool = False) -> Iterator[str]:
         if result.ruling.level > Level.NOTE or notes:
             yield from _finding(result, paint)
             yield ""
-    yield _summary(results, paint, notes=notes)
+    yield summary(results, notes=notes)
     if results.on_a_state:
         yield from _effects(results.effects, paint)
 
@@ -126,7 +126,9 @@ def _effects(effects: Sequence[Mapping[str, Any]], paint: Paint) -> Iterator[str
         yield paint("2", f"effect: and {len(ranked) - len(shown)} more: netadmit diff --apply shows them")
 
 
-def _summary(results: Results, paint: Paint, *, notes: bool) -> str:
+def summary(results: Results, *, notes: bool) -> str:
+    """How many objects were judged and what was found, and a line for each question that could not be answered."""
+    paint = Paint(sys.stdout)
     judged = count(results.objects, "object")
     parts = [
         paint(_COLOURS[level], count(number, str(level))) if level > Level.NOTE else count(number, str(level))
@@ -137,6 +139,8 @@ def _summary(results: Results, paint: Paint, *, notes: bool) -> str:
         parts[-1] += " (--notes shows them)" if results.count(Level.NOTE) > 1 else " (--notes shows it)"
     if results.waived:
         parts.append(f"{len(results.waived)} waived")
+    if results.gone is not None:
+        parts.append(f"{len(results.known)} in the baseline" + (f" ({results.gone} gone)" if results.gone else ""))
     found = ", ".join(parts) if parts else paint("1;32", "nothing to say")
     text = f"{judged}: {found}"
     for question in results.unknown:
