@@ -235,6 +235,13 @@ def test_what_cannot_be_read_is_annotated(run: Run, write: Write) -> None:
     assert message
 
 
+def test_annotations_name_files_as_a_pull_request_does(run: Run, write: Write) -> None:
+    write("dir/dead.yaml", DEAD)
+    for given in ("./dir/dead.yaml", "dir/", "."):
+        [(_, properties, _)] = commands(run("check", given, "-o", "github").out)
+        assert properties["file"] == "dir/dead.yaml"
+
+
 def test_annotations_of_a_cluster_have_no_file(run: Run, write: Write) -> None:
     [(_, properties, _)] = commands(run("audit", "--cluster", write("a.yaml", SNAPSHOT, DEAD), "-o", "github").out)
     assert properties == {"title": "NetworkPolicy shop/api [rules-without-policy-type]"}

@@ -102,7 +102,7 @@ def test_json_is_written_while_flows_come_and_fast() -> None:
     assert time.perf_counter() - started < 1  # 0.05 s here, most of it for making the flows
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.text(), st.text(), st.lists(st.text(), max_size=3).map(tuple)), max_size=5))
 def test_json_holds_any_name_and_is_ascii(flows: list[tuple[str, str, tuple[str, ...]]]) -> None:
     written = "".join(machine.connectivity(Connectivity([Flow(*flow) for flow in flows])))
@@ -383,7 +383,7 @@ def test_60000_flows_are_small() -> None:
 NAMES = st.text(max_size=6) | st.sampled_from(["a/Pod/x", "a/Pod/y", "b/Pod/x", "ip:10.0.0.0/8", "ip:::/0", HOSTILE])
 
 
-@settings(max_examples=80)
+@settings(max_examples=80, deadline=None)
 @given(st.dictionaries(st.tuples(NAMES, NAMES), st.sampled_from([("all",), ("TCP 80", "UDP 53")]), max_size=8))
 def test_the_data_are_the_flows_whatever_the_names(flows: dict[tuple[str, str], tuple[str, ...]]) -> None:
     every = [Flow(src, dst, ports) for (src, dst), ports in flows.items()]

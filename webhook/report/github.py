@@ -5,16 +5,16 @@ and in properties ``:`` and ``,``, are escaped, as else a name could end the com
 """
 
 from collections.abc import Iterator
+from pathlib import PurePath
 from typing import Final
 
 from webhook.check import Level
 from webhook.model.manifest import Position
-from webhook.report.results import Results, in_file_order
+from webhook.report.results import STDIN, Results, in_file_order, words_of
 from webhook.report.text import summary
 from webhook.verdict import Action, clean, elide
 
 _COMMANDS: Final = {Level.ERROR: "error", Level.WARNING: "warning", Level.NOTE: "notice"}
-_STDIN: Final = "<stdin>"
 _LONGEST: Final = 1000
 """Characters of a message: a selector may list thousands of values."""
 
@@ -28,8 +28,7 @@ def annotations(results: Results, *, notes: bool = False) -> Iterator[str]:
     """
     for problem in results.problems:
         if not problem.notice:
-            told = ": ".join(part for part in (problem.path, problem.message) if part)
-            yield _command("error", "cannot be read", told, problem.file, problem.position)
+            yield _command("error", "cannot be read", words_of(problem), problem.file, problem.position)
     for result in in_file_order(results.findings):
         ruling = result.ruling
         denied = ruling.action is Action.DENY
@@ -46,8 +45,8 @@ def annotations(results: Results, *, notes: bool = False) -> Iterator[str]:
 
 def _command(name: str, title: str, message: str, file: str, position: Position | None) -> str:
     properties: dict[str, str | int] = {}
-    if file not in {"", _STDIN}:
-        properties["file"] = file
+    if file not in {"", STDIN}:
+        properties["file"] = PurePath(file).as_posix()  # ./a.yaml is not found in a pull request
         if position:
             properties |= {"line": position.line, "col": position.column}
     properties["title"] = title

@@ -12,6 +12,8 @@ from webhook.check import Level
 from webhook.model.manifest import InputError, Manifest, Position, parse_path
 from webhook.verdict import Action, Ruling
 
+STDIN: Final = "<stdin>"
+"""What is a manifest's file when it came from standard input: no place that can be opened."""
 _INDEX: Final = re.compile(r"\[\d+\]")
 
 
@@ -77,6 +79,11 @@ class Results(Struct, frozen=True):
 def fails(rulings: Iterable[Ruling], fail_on: Level) -> bool:
     """Whether something is denied, or a finding that is not waived is at or above this level."""
     return any(r.action is Action.DENY or (not r.waived and r.level >= fail_on) for r in rulings)
+
+
+def words_of(problem: InputError) -> str:
+    """What could not be read, without the file, which has a place of its own in most forms."""
+    return ": ".join(part for part in (problem.path, problem.message) if part)
 
 
 def in_file_order(results: Iterable[Result]) -> Sequence[Result]:

@@ -16,11 +16,10 @@ from webhook import __version__
 from webhook.check import Check
 from webhook.model.manifest import InputError, Position
 from webhook.report.markdown import explained
-from webhook.report.results import Result, Results, in_file_order, with_fingerprints
+from webhook.report.results import STDIN, Result, Results, in_file_order, with_fingerprints, words_of
 from webhook.verdict import clean
 
 _SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-_STDIN: Final = "<stdin>"
 _FINGERPRINT: Final = "netadmit/v1"
 _SEVERITIES: Final = {"error": "error", "warning": "warning", "note": "recommendation"}
 
@@ -104,7 +103,7 @@ def _location(result: Result) -> dict[str, Any]:
 
 def _physical(file: str, position: Position | None) -> dict[str, Any]:
     """Where it stands; standard input has no place."""
-    if file in {"", _STDIN}:
+    if file in {"", STDIN}:
         return {}
     place: dict[str, Any] = {"artifactLocation": _artifact(file)}
     if position:
@@ -127,8 +126,10 @@ def _notifications(results: Results) -> Iterator[dict[str, Any]]:
 
 
 def _problem(problem: InputError) -> dict[str, Any]:
-    told = ": ".join(part for part in (problem.path, problem.message) if part)
-    said: dict[str, Any] = {"level": "note" if problem.notice else "error", "message": {"text": clean(told)}}
+    said: dict[str, Any] = {
+        "level": "note" if problem.notice else "error",
+        "message": {"text": clean(words_of(problem))},
+    }
     if location := _physical(problem.file, problem.position):
         said["locations"] = [location]
     return said
