@@ -129,7 +129,7 @@ def test_a_fingerprint_stays_when_lines_and_rules_move(run: Run, write: Write) -
     before, after = fingerprints(SOUND + rule), fingerprints("# a comment\n\n" + SOUND + more)
     assert before
     assert set(before) != set(after)
-    assert set(before.values()) == set(after.values())
+    assert set(before.values()) <= set(after.values())  # the rule put in before may be found to lack something, too
 
 
 def test_what_is_waived_is_suppressed_with_its_reason(run: Run, write: Write) -> None:
