@@ -7,7 +7,7 @@ Exit code: 0 once answered, 2 some input could not be read.
 import argparse
 
 from webhook.cli import OK, UNUSABLE, UsageError
-from webhook.cli.flow_options import say_what_is_empty, write_pieces
+from webhook.cli.flow_options import named_state, say_what_is_empty, write_pieces
 from webhook.cli.state_options import add_state_arguments, load_state, report_problems, wants_live
 
 EXAMPLE = """examples:
@@ -37,5 +37,5 @@ def run(args: argparse.Namespace) -> int:
     lost = report_problems(state.problems)
     say_what_is_empty(state.cluster)
     found = connectivity(Graph(state.cluster), every=args.all)
-    write_pieces(args.output, "connectivity", found)
+    write_pieces(args.output, "connectivity", found, named_state(args))
     return UNUSABLE if lost else OK

@@ -8,7 +8,7 @@ some input could not be read.
 import argparse
 
 from webhook.cli import DENIED, OK, UNUSABLE, UsageError
-from webhook.cli.flow_options import FORMS, say_what_is_empty, write_pieces
+from webhook.cli.flow_options import FORMS, named_state, say_what_is_empty, write_pieces
 from webhook.cli.state_options import add_state_arguments, load_state, report_problems, standard_input, wants_live
 from webhook.state.files import FileState
 
@@ -39,7 +39,12 @@ def run(args: argparse.Namespace) -> int:
     lost = report_problems([*before.problems, *after.problems])
     say_what_is_empty(before.cluster)
     found = difference(Graph(before.cluster), Graph(after.cluster))
-    write_pieces(args.output, "difference", found)
+    change = [
+        f"after {args.after}" if args.after else "",
+        *(f"+ {f}" for f in args.apply),
+        *(f"- {f}" for f in args.delete),
+    ]
+    write_pieces(args.output, "difference", found, " ".join([named_state(args), *filter(None, change)]))
     if lost:
         return UNUSABLE
     return DENIED if args.exit_code and found else OK

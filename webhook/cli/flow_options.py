@@ -1,5 +1,6 @@
 """What the commands about flows have in common."""
 
+import argparse
 import sys
 from importlib import import_module
 from typing import Any
@@ -24,14 +25,22 @@ def say_what_is_empty(cluster: Cluster) -> None:
         sys.stderr.write(f"netadmit: there are no {kind} in this state\n")
 
 
-def write_pieces(form: str, what: str, found: Any) -> None:
+def named_state(args: argparse.Namespace) -> str:
+    """The state that the options name, in a few words."""
+    if args.cluster:
+        return ", ".join(args.cluster)
+    return f"the live cluster of context {args.context}" if args.context else "the live cluster"
+
+
+def write_pieces(form: str, what: str, found: Any, about: str) -> None:
     """Writes what was found in the form that was asked for, piece by piece.
 
     Args:
         form: one of `FORMS`.
         what: ``connectivity`` or ``difference``.
         found: what the form's function of that name takes.
+        about: which state that is; a page is often looked at by somebody else than who made it.
     """
     write = getattr(import_module(f"webhook.report.flows.{FORMS[form]}"), what)
-    for piece in write(found):
+    for piece in write(found, about=about) if form == "html" else write(found):
         sys.stdout.write(piece)
