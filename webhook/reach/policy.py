@@ -242,7 +242,7 @@ def compile_admin_policy(policy: AdminPolicy, table: PeerTable) -> Policy:
 
 
 def _admin_rule(rule: AdminRule, table: PeerTable) -> Rule:
-    """A peer of a kind that is unheard of fails closed: Accept does not match it, Deny and Pass deny everything.
+    """A peer of a kind that is unheard of fails closed: an Accept rule matches nothing, Deny and Pass deny everything.
 
     Source: sigs.k8s.io/network-policy-api apis/v1alpha2, ClusterNetworkPolicyIngressPeer.
     """
@@ -251,7 +251,9 @@ def _admin_rule(rule: AdminRule, table: PeerTable) -> Rule:
         compiled = _admin_peer(peer, table)
         if compiled is not None:
             peers += compiled
-        elif rule.action != "Accept":
+        elif rule.action == "Accept":
+            return Rule("Accept", (), NO_PORTS)
+        else:
             return Rule("Deny", None, ALL_PORTS)
     if not rule.ports:
         return Rule(rule.action, tuple(peers), ALL_PORTS)
