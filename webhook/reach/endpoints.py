@@ -144,12 +144,16 @@ class Population:
             nodes = {pod.node for _, pod in pods}
             node = nodes.pop() if len(nodes) == 1 else ""
             found[name] = Endpoint(name, pods[0][0], [pod.key for _, pod in pods], node, several=len(pods) > 1)
-        several_nodes = sum(1 for _ in self.graph.cluster.nodes) > 1
         for name, templates in self.templates.items():
             cell, template = templates[0]
-            several = template.replicas > 1 or (template.kind == DAEMON_SET and several_nodes)
-            found[name] = Endpoint(name, cell, several=several)
+            found[name] = Endpoint(name, cell, several=self.is_several(template))
         return found
+
+    def is_several(self, template: Workload) -> bool:
+        """Whether a template stands for more than one pod."""
+        if template.kind == DAEMON_SET:
+            return sum(1 for _ in self.graph.cluster.nodes) > 1
+        return template.replicas > 1
 
 
 def treated_differently(population: Population, scenario: Scenario) -> set[str]:

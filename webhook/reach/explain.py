@@ -104,6 +104,8 @@ class _Place(Struct, frozen=True):
     pod: Pod | None = None
     node: str = ""
     """Of a pod, its node; of an address, the node that has it."""
+    alone: str = ""
+    """Of a template that stands for a single pod, its workload."""
 
     @property
     def on_host(self) -> bool:
@@ -166,7 +168,10 @@ class Explainer:
         pods = self._population.pods.get(name)
         if pods:
             return [_Place(cell, pod, pod.node) for cell, pod in pods]
-        return [_Place(cell) for cell, _ in self._population.templates.get(name, ())[:1]]
+        return [
+            _Place(cell, alone="" if self._population.is_several(template) else name)
+            for cell, template in self._population.templates.get(name, ())[:1]
+        ]
 
     def _address(self, name: str) -> _Place:
         number = parse_address(name.removeprefix("ip:"))
@@ -256,13 +261,16 @@ class Explainer:
         return found
 
     def _reason(self, policy: Policy, own: Cell, other: Cell | Atom, direction: Direction, asked: Ports) -> Reason:
+        first = Reason(policy.name, policy.kind, None)
+        rules = policy.rules(direction) or ()
         for plane in _planes(self._scenario, own, other):
             one = One(self.graph, plane, other)
-            for i, rule in enumerate(policy.rules(direction) or ()):
+            for i, rule in enumerate(rules if first.rule is None else rules[: first.rule]):
                 ports = ports_of(relation_of((rule,), own, direction, one), 0)
                 if intersection(ports, asked):
-                    return Reason(policy.name, policy.kind, i, rule.action)
-        return Reason(policy.name, policy.kind, None)
+                    first = Reason(policy.name, policy.kind, i, rule.action)
+                    break
+        return first
 
 
 def explain(graph: Graph, query: Query) -> Answer:
@@ -289,6 +297,8 @@ def _pairs(sources: Sequence[_Place], destinations: Sequence[_Place]) -> Iterabl
 def _unparted(one: _Place, other: _Place) -> bool:
     """Whether no policy parts them: a pod from itself, or from its own node (facts 2.3.23, 2.3.25)."""
     if one.pod is not None and one.pod is other.pod:
+        return True
+    if one.alone and one.alone == other.alone:
         return True
     return bool(one.node) and one.node == other.node and (one.on_host or other.on_host)
 
