@@ -222,6 +222,8 @@ def ports_of(port: NetworkPolicyPort) -> Ports:
 def _peer(peer: NetworkPolicyPeer, home: str, table: PeerTable) -> Peer:
     if peer.ip_block is not None:
         return table.block(peer.ip_block)
+    if peer.pod_selector is None and peer.namespace_selector is None:
+        return table.ranges("nobody", ())  # the API refuses it, files may have it: no selector matches nothing
     return table.pods(home, peer.namespace_selector, peer.pod_selector)
 
 
