@@ -141,8 +141,9 @@ class Population:
                     own = f"{pod.namespace}/Pod/{pod.name}"
                     found[own] = Endpoint(own, cell, (pod.key,), pod.node, several=False)
                 continue
-            nodes = {pod.node for _, pod in pods}
-            node = nodes.pop() if len(nodes) == 1 else ""
+            # In the middle of a rollout some may be in their node's network and others not: no node is said, then.
+            nodes = {(pod.node, pod.host_network) for _, pod in pods}
+            node = pods[0][1].node if len(nodes) == 1 else ""
             found[name] = Endpoint(name, pods[0][0], [pod.key for _, pod in pods], node, several=len(pods) > 1)
         for name, templates in self.templates.items():
             cell, template = templates[0]
