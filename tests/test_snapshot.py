@@ -24,6 +24,7 @@ from webhook.model.objects import (
     ROLE_BINDING,
     SERVICE_CIDR,
     STATEFUL_SET,
+    UNFOLLOWED,
     VALIDATING_WEBHOOKS,
     AdmissionWebhook,
     APIService,
@@ -105,7 +106,7 @@ def read_back(text: str) -> FileState:
 
 
 def assert_same(one: Cluster, other: Cluster) -> None:
-    for kind in KINDS:
+    for kind in (*KINDS, *UNFOLLOWED):
         assert set(one.keys(kind)) == set(other.keys(kind))
         for key in one.keys(kind):
             assert one.get(kind, key) == other.get(kind, key)

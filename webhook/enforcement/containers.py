@@ -1,8 +1,9 @@
-"""Reads what a system container shows: its image wherever it is mirrored, and its switches."""
+"""Reads what a system container shows: its image wherever it is mirrored, the version, and its switches."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 
@@ -33,6 +34,36 @@ def parse_image(reference: str) -> Image:
     head, slash, last = path.rpartition("/")
     name, _, tag = last.partition(":")
     return Image(f"{head}{slash}{name}", name, tag)
+
+
+Version: TypeAlias = tuple[int, int, int]
+_VERSION: Final = re.compile(r"v?(\d{1,3})\.(\d{1,4})(?:\.(\d{1,5}))?(?=$|[-+._])")
+
+
+def version_of(image: Image, majors: Collection[int]) -> Version | None:
+    """The version of an engine that an image's tag tells; None where it tells none.
+
+    Args:
+        image: the image. A digest beside the tag is no matter; without a tag there is no version.
+        majors: the major versions that the engine has had: whatever else a mirror counts is not the engine's version.
+
+    Suffixes of rebuilds are no matter (``-eksbuild.1``, ``-build20250711``, ``-cee.1``); a tag without a patch level is
+    the first of its minor version. GKE builds its own: what its numbers mean is not known.
+    """
+    found = _VERSION.match(image.tag)
+    if found is None or int(found[1]) not in majors or "gke" in image.tag or image.path.startswith("gke.gcr.io/"):
+        return None
+    return int(found[1]), int(found[2]), int(found[3] or 0)
+
+
+def version_text(version: Version | None) -> str:
+    """``1.16.5``; empty for none."""
+    return "" if version is None else ".".join(map(str, version))
+
+
+def minor_text(version: Version) -> str:
+    """``1.16``: what features depend on."""
+    return f"{version[0]}.{version[1]}"
 
 
 class Clue(Struct, frozen=True):

@@ -29,4 +29,4 @@ def _judge(daemon: Workload, cluster: Cluster) -> Sighting:
     )
 
 
-FLANNEL = Family("flannel", _recognises, _judge)
+FLANNEL = Family("flannel", _recognises, _judge, can_enforce=False)

@@ -3,14 +3,18 @@
 Source: kube-router pkg/options/options.go (``--run-firewall``, true by default) and its daemonset manifests.
 """
 
-from webhook.enforcement.containers import Clue, switch, title, truth
-from webhook.enforcement.sighting import Family, Sighting, State
+from typing import Final
+
+from webhook.enforcement.containers import Clue, parse_image, switch, title, truth, version_of, version_text
+from webhook.enforcement.sighting import NO_ADMIN_POLICIES, Family, Sighting, State
 from webhook.model.cluster import Cluster
 from webhook.model.objects import Workload
 
+_ENGINE: Final = "kube-router"
+
 
 def _recognises(clue: Clue) -> bool:
-    return clue.image.name.endswith("kube-router") or clue.app == "kube-router"
+    return clue.image.name.endswith(_ENGINE) or clue.app == _ENGINE
 
 
 def _judge(daemon: Workload, cluster: Cluster) -> Sighting:
@@ -18,17 +22,26 @@ def _judge(daemon: Workload, cluster: Cluster) -> Sighting:
     firewall = truth(switch(daemon.containers, "run-firewall") or "true")
     if firewall is None:
         clause = "kube-router's --run-firewall is not understood"
-        return Sighting(State.UNKNOWN, "kube-router", f"{title(daemon)}: {clause}", clause)
+        return Sighting(State.UNKNOWN, _ENGINE, f"{title(daemon)}: {clause}", clause)
     if firewall:
         clause = "runs with its firewall on"
-        return Sighting(State.ENFORCED, "kube-router", f"{title(daemon)} {clause}", f"kube-router {clause}")
+        images = (parse_image(container.image) for container in daemon.containers)
+        version = next((v for i in images if i.name.endswith(_ENGINE) and (v := version_of(i, (0, 1, 2)))), None)
+        return Sighting(
+            State.ENFORCED,
+            _ENGINE,
+            f"{title(daemon)} {clause}",
+            f"{_ENGINE} {clause}",
+            version=version_text(version),
+            admin_policies=NO_ADMIN_POLICIES,
+        )
     return Sighting(
         State.NOT_ENFORCED,
-        "kube-router",
+        _ENGINE,
         f"{title(daemon)} runs kube-router with --run-firewall=false",
         "kube-router has --run-firewall=false",
         "set it to true",
     )
 
 
-KUBE_ROUTER = Family("kube-router", _recognises, _judge)
+KUBE_ROUTER = Family(_ENGINE, _recognises, _judge)

@@ -10,12 +10,12 @@ _WORDS: Final = (
     *("cni", "netpol", "polic", "firewall", "sdn", "calico", "tigera", "canal", "felix", "cilium", "anetd", "antrea"),
     *("ovn", "kube-router", "kindnet", "romana", "azure-npm", "terway", "weave-net", "weave-npc", "weave-kube"),
     *("nuage", "nsx", "aci-containers", "opflex", "contrail", "tungsten", "vrouter", "juniper", "trireme", "aporeto"),
-    *("illumio", "spiderpool", "hybridnet", "galaxy", "everoute"),
+    *("illumio", "hybridnet", "galaxy", "everoute"),
 )
 """Parts of the names of network policy agents and CNIs, and of vendors whose engines are not known here (facts 1.1)."""
 _HARMLESS: Final = (
     *("multus", "cni-plugin", "install-cni", "flannel-cni", "cni-metrics", "sriov", "istio", "linkerd", "kuma"),
-    *("ovs-cni", "macvtap-cni", "cni-dhcp", "whereabouts", "csi", "kube-proxy", "azure-cns", "gatekeeper"),
+    *("ovs-cni", "macvtap-cni", "cni-dhcp", "whereabouts", "csi", "kube-proxy", "gatekeeper", "spiderpool"),
     *("cilium-envoy", "cilium/startup-script", "cilium-operator", "cilium/operator"),
 )
 """Parts of images whose names sound like an enforcer's and which enforce no NetworkPolicy of a pod's first network."""

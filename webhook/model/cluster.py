@@ -38,6 +38,7 @@ from webhook.model.objects import (
     APIService,
     ConfigMap,
     EndpointSlice,
+    EngineSetting,
     HTTPRoute,
     Ingress,
     IngressClass,
@@ -196,6 +197,7 @@ class Cluster:
         """Called with every object that is put or removed."""
         self.generation = 0
         """Grows with every change: what is derived from the state may be kept until it does."""
+        self._revisions: Counter[str] = Counter()
 
     @classmethod
     def of(cls, records: Iterable[Record], *, complete: bool = False) -> "Cluster":
@@ -228,6 +230,8 @@ class Cluster:
         if key not in objects and not arriving:
             self._population[key[0]] += 1
         before = objects.get(key)
+        if before != record:
+            self._revisions[kind] += 1
         objects[key] = record
         self.generation += 1
         if isinstance(record, NetworkPolicy):
@@ -256,6 +260,7 @@ class Cluster:
         if gone is None:
             return
         self.generation += 1
+        self._revisions[kind] += 1
         self.on_removed(gone)
         if isinstance(gone, Namespace):
             self._index_namespace(gone, None)
@@ -284,6 +289,7 @@ class Cluster:
         if self._completeness.get(kind) is not completeness:
             self._completeness[kind] = completeness
             self.generation += 1
+            self._revisions[kind] += 1
 
     def _index_namespace(self, before: Record | None, after: Namespace | None) -> None:
         if isinstance(before, Namespace):
@@ -361,6 +367,10 @@ class Cluster:
         for label in left.labels.items():
             _discard(self._by_value, label, left)
             _discard(self._by_value_here, (left.namespace, *label), left)
+
+    def revision(self, *kinds: str) -> int:
+        """Grows when what is known of one of these kinds changes; a heartbeat that changes no record is none."""
+        return sum(self._revisions[kind] for kind in kinds)
 
     # --- how much is known
 
@@ -471,6 +481,10 @@ class Cluster:
         `EVERY` in place of the account, or of both.
         """
         return _only(RoleBinding, self._bindings_of.get((namespace, account), {}))
+
+    def engine_settings(self, kind: str) -> Iterator[EngineSetting]:
+        """The objects of a kind in which a CNI keeps its settings (`UNFOLLOWED`)."""
+        return self._all(kind, EngineSetting)
 
     def workloads(self, *kinds: str) -> Iterator[Workload]:
         for kind in kinds or WORKLOADS:

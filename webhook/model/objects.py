@@ -35,6 +35,10 @@ MUTATING_WEBHOOKS: Final = "admissionregistration.k8s.io/v1/MutatingWebhookConfi
 API_SERVICE: Final = "apiregistration.k8s.io/v1/APIService"
 ROLE_BINDING: Final = "rbac.authorization.k8s.io/v1/RoleBinding"
 CLUSTER_ROLE_BINDING: Final = "rbac.authorization.k8s.io/v1/ClusterRoleBinding"
+CLUSTER_ROLE: Final = "rbac.authorization.k8s.io/v1/ClusterRole"
+CILIUM_NODE_CONFIG: Final = "cilium.io/v2/CiliumNodeConfig"
+NODE_CLASS: Final = "eks.amazonaws.com/v1/NodeClass"
+CLUSTER_NETWORK: Final = "network.openshift.io/v1/ClusterNetwork"
 DEPLOYMENT: Final = "apps/v1/Deployment"
 REPLICA_SET: Final = "apps/v1/ReplicaSet"
 STATEFUL_SET: Final = "apps/v1/StatefulSet"
@@ -68,6 +72,11 @@ KINDS: Final = (
     *BINDINGS,
 )
 """Every kind that the state holds, as ``apiVersion/kind``."""
+UNFOLLOWED: Final = (CLUSTER_ROLE, CILIUM_NODE_CONFIG, NODE_CLASS, CLUSTER_NETWORK)
+"""Kinds that are read where files have them, and followed live by nobody, but ClusterRoles by who asks for them.
+
+What is not found of them says nothing, whatever is complete: hardly any dump of a cluster holds them.
+"""
 CLUSTER_SCOPED: Final = frozenset(
     {
         NAMESPACE,
@@ -78,6 +87,9 @@ CLUSTER_SCOPED: Final = frozenset(
         *WEBHOOK_CONFIGURATIONS,
         API_SERVICE,
         CLUSTER_ROLE_BINDING,
+        CLUSTER_ROLE,
+        NODE_CLASS,
+        CLUSTER_NETWORK,
     }
 )
 OPTIONAL: Final = frozenset({HTTP_ROUTE, SERVICE_CIDR, *ADMIN_POLICIES})
@@ -86,6 +98,7 @@ ALIASES: Final[Mapping[str, str]] = {
     "policy.networking.k8s.io/v1beta1/ClusterNetworkPolicy": CLUSTER_NETWORK_POLICY,
     "gateway.networking.k8s.io/v1beta1/HTTPRoute": HTTP_ROUTE,
     "networking.k8s.io/v1beta1/ServiceCIDR": SERVICE_CIDR,
+    "cilium.io/v2alpha1/CiliumNodeConfig": CILIUM_NODE_CONFIG,
 }
 """Other versions of a kind, of the same shape as far as it is kept: one of them is read as the kind itself.
 
@@ -419,6 +432,8 @@ class Workload(Struct, frozen=True, gc=False):
     service_name: str = ""
     """The Service that names a StatefulSet's pods."""
     terminating: bool = False
+    node_selector: Labels = {}
+    """Of a DaemonSet's pods: on which nodes an agent runs."""
 
     @property
     def key(self) -> Key:
@@ -446,6 +461,7 @@ class Node(Struct, frozen=True, gc=False):
     addresses: tuple[str, ...] = ()
     kubelet_version: str = ""
     provider_id: str = ""
+    pod_cidrs: tuple[str, ...] = ()
 
     @property
     def key(self) -> Key:
@@ -596,6 +612,30 @@ class RoleBinding(Struct, frozen=True, gc=False):
         return self.namespace, self.name
 
 
+class ClusterRole(Struct, frozen=True, gc=False):
+    kind: ClassVar[str] = CLUSTER_ROLE
+    name: str
+    reads_policies: bool = False
+    """It names NetworkPolicies as what may be listed or watched: with ``*`` it would name nothing in particular."""
+
+    @property
+    def key(self) -> Key:
+        return "", self.name
+
+
+class EngineSetting(Struct, frozen=True, gc=False):
+    """A CiliumNodeConfig, a NodeClass of EKS or OpenShift's ClusterNetwork: what it sets, by name."""
+
+    kind: str
+    namespace: str
+    name: str
+    data: Labels = {}
+
+    @property
+    def key(self) -> Key:
+        return self.namespace, self.name
+
+
 Record: TypeAlias = (
     Namespace
     | Pod
@@ -613,4 +653,6 @@ Record: TypeAlias = (
     | WebhookConfiguration
     | APIService
     | RoleBinding
+    | ClusterRole
+    | EngineSetting
 )

@@ -15,8 +15,11 @@ from webhook.model.objects import (
     ADMIN_NETWORK_POLICY,
     API_SERVICE,
     BASELINE_ADMIN_NETWORK_POLICY,
+    CILIUM_NODE_CONFIG,
     CLASS_ANNOTATION,
+    CLUSTER_NETWORK,
     CLUSTER_NETWORK_POLICY,
+    CLUSTER_ROLE,
     CLUSTER_ROLE_BINDING,
     CONFIG_MAP,
     CRON_JOB,
@@ -36,6 +39,7 @@ from webhook.model.objects import (
     NAMESPACE,
     NETWORK_POLICY,
     NODE,
+    NODE_CLASS,
     POD,
     REPLICA_SET,
     ROLE_BINDING,
@@ -51,10 +55,12 @@ from webhook.model.objects import (
     AdmissionWebhook,
     APIService,
     APIStruct,
+    ClusterRole,
     ConfigMap,
     Container,
     ContainerPort,
     EndpointSlice,
+    EngineSetting,
     HTTPRoute,
     Ingress,
     IngressClass,
@@ -80,18 +86,22 @@ from webhook.model.objects import (
 
 _NODE_ANNOTATIONS: Final = ("k3s.io/node-args", "rke2.io/node-args")
 """The only node annotations that a check reads (which engine runs, and with what switches)."""
-_CNI_VARIABLES: Final = ("EXPECT_NPC", "NETWORK_POLICY_ENFORCING_MODE")
+_CNI_VARIABLES: Final = ("DISABLE_POLICY", "EXPECT_NPC", "NETWORK_POLICY_ENFORCING_MODE")
 """The only environment variables that are ever kept: they switch a CNI's policy engine."""
 
 
 _CNI_SWITCHES: Final = frozenset(
     {
+        "enable-anp",
+        "enable-k8s-cluster-network-policy",
         "enable-k8s-networkpolicy",
         "enable-network-policy",
         "enable-np",
         "enable-policy",
+        "enable-sctp",
         "network-policy",
         "policy-audit-mode",
+        "policy-cidr-match-mode",
         "run-firewall",
     }
 )
@@ -157,6 +167,7 @@ class _WirePodSpec(APIStruct, frozen=True):
 class _WireSystemPodSpec(APIStruct, frozen=True):
     containers: tuple[_WireSystemContainer, ...] = ()
     init_containers: tuple[_WireSystemContainer, ...] = ()
+    node_selector: Labels = {}
     host_network: bool = False
     node_name: str = ""
     service_account_name: str = ""
@@ -353,6 +364,7 @@ class _WireSystemWorkload(APIStruct, frozen=True):
             ready=status.number_ready if daemon else status.ready_replicas,
             service_account=_account(template.spec),
             terminating=self.metadata.deletion_timestamp is not None,
+            node_selector=template.spec.node_selector if daemon else {},
         )
 
 
@@ -386,6 +398,8 @@ class _WireNodeStatus(APIStruct, frozen=True):
 
 class _WireNodeSpec(APIStruct, frozen=True):
     provider_id: str = field(default="", name="providerID")
+    pod_cidr: str = field(default="", name="podCIDR")
+    pod_cidrs: tuple[str, ...] = field(default=(), name="podCIDRs")
 
 
 class _WireNode(APIStruct, frozen=True):
@@ -402,6 +416,7 @@ class _WireNode(APIStruct, frozen=True):
             addresses=tuple(a.address for a in self.status.addresses),
             kubelet_version=self.status.node_info.kubelet_version,
             provider_id=self.spec.provider_id,
+            pod_cidrs=self.spec.pod_cidrs or ((self.spec.pod_cidr,) if self.spec.pod_cidr else ()),
         )
 
 
@@ -762,6 +777,66 @@ class _WireBinding(APIStruct, frozen=True):
         )
 
 
+class _WirePolicyRule(APIStruct, frozen=True):
+    api_groups: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
+    verbs: tuple[str, ...] = ()
+
+    @property
+    def reads_policies(self) -> bool:
+        return (
+            "networking.k8s.io" in self.api_groups
+            and "networkpolicies" in self.resources
+            and not {"list", "watch"}.isdisjoint(self.verbs)
+        )
+
+
+class _WireClusterRole(APIStruct, frozen=True):
+    metadata: _WireMeta = _WireMeta()
+    rules: tuple[_WirePolicyRule, ...] = ()
+
+    def reduce(self, kind: str) -> ClusterRole:
+        del kind
+        return ClusterRole(self.metadata.name, any(rule.reads_policies for rule in self.rules))
+
+
+# --- what a CNI keeps in a kind of its own
+
+
+class _WireNodeConfigSpec(APIStruct, frozen=True):
+    defaults: Labels = {}
+
+
+class _WireCiliumNodeConfig(APIStruct, frozen=True):
+    metadata: _WireMeta = _WireMeta()
+    spec: _WireNodeConfigSpec = _WireNodeConfigSpec()
+
+    def reduce(self, kind: str) -> EngineSetting:
+        return EngineSetting(kind, self.metadata.namespace, self.metadata.name, self.spec.defaults)
+
+
+class _WireNodeClassSpec(APIStruct, frozen=True):
+    network_policy: str = ""
+
+
+class _WireNodeClass(APIStruct, frozen=True):
+    metadata: _WireMeta = _WireMeta()
+    spec: _WireNodeClassSpec = _WireNodeClassSpec()
+
+    def reduce(self, kind: str) -> EngineSetting:
+        data = {"networkPolicy": self.spec.network_policy} if self.spec.network_policy else {}
+        return EngineSetting(kind, "", self.metadata.name, data)
+
+
+class _WireClusterNetwork(APIStruct, frozen=True):
+    metadata: _WireMeta = _WireMeta()
+    plugin_name: str = ""
+
+    def reduce(self, kind: str) -> EngineSetting:
+        data = {"pluginName": self.plugin_name} if self.plugin_name else {}
+        return EngineSetting(kind, "", self.metadata.name, data)
+
+
 # --- policies of administrators
 
 
@@ -933,6 +1008,10 @@ _SHAPES: Final[dict[str, type[Any]]] = {
     API_SERVICE: _WireAPIService,
     ROLE_BINDING: _WireBinding,
     CLUSTER_ROLE_BINDING: _WireBinding,
+    CLUSTER_ROLE: _WireClusterRole,
+    CILIUM_NODE_CONFIG: _WireCiliumNodeConfig,
+    NODE_CLASS: _WireNodeClass,
+    CLUSTER_NETWORK: _WireClusterNetwork,
     ADMIN_NETWORK_POLICY: _WireAdminPolicy,
     BASELINE_ADMIN_NETWORK_POLICY: _WireAdminPolicy,
     CLUSTER_NETWORK_POLICY: _WireClusterPolicy,

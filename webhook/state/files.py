@@ -7,13 +7,23 @@ from msgspec import Struct
 
 from webhook.model.cluster import Cluster, Completeness
 from webhook.model.manifest import InputError, Manifest, parse_path
-from webhook.model.objects import ALIASES, CLUSTER_SCOPED, ENDPOINTS, KINDS, NetworkPolicy, Record, Service
+from webhook.model.objects import (
+    ALIASES,
+    CLUSTER_SCOPED,
+    ENDPOINTS,
+    KINDS,
+    UNFOLLOWED,
+    NetworkPolicy,
+    Record,
+    Service,
+)
 from webhook.model.parse import DecodeError, convert, convert_template
 from webhook.model.review import JUDGED
 from webhook.state.manifests import read_manifests
 
 SNAPSHOT: Final = "netadmit.io/v1/Snapshot"
 """The header document that `netadmit snapshot` writes first (CONTRACT.md, completeness)."""
+_KEPT: Final = frozenset({*KINDS, *UNFOLLOWED, ENDPOINTS})
 
 
 class Reviewed(Struct, frozen=True):
@@ -128,7 +138,7 @@ class FileState:
     def _record(self, kind: str, manifest: Manifest) -> Record | None:
         """The record of a kind that is kept; of others only the namespace is noted."""
         metadata = manifest.data.get("metadata")
-        if kind not in KINDS and kind != ENDPOINTS:
+        if kind not in _KEPT:
             if not isinstance(metadata, Mapping) or not isinstance(metadata.get("namespace", ""), str):
                 return None
             self.cluster.mention(metadata.get("namespace", ""))

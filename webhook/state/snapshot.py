@@ -16,6 +16,7 @@ from webhook.model.cluster import Cluster, Completeness
 from webhook.model.objects import (
     BASELINE_ADMIN_NETWORK_POLICY,
     CILIUM_GLOBAL,
+    CILIUM_NODE_CONFIG,
     CLUSTER_NETWORK_POLICY,
     CRON_JOB,
     DEFAULT_CLASS,
@@ -25,16 +26,20 @@ from webhook.model.objects import (
     LAST_APPLIED,
     LONGEST_APPLIED,
     NAME_LABEL,
+    NODE_CLASS,
+    UNFOLLOWED,
     WAIVER_PREFIX,
     AdminPeer,
     AdminPolicy,
     AdminPort,
     AdminRule,
     APIService,
+    ClusterRole,
     ConfigMap,
     Container,
     ContainerPort,
     EndpointSlice,
+    EngineSetting,
     HTTPRoute,
     Ingress,
     IngressClass,
@@ -78,7 +83,7 @@ def header(cluster: Cluster) -> dict[str, Any]:
 
 def documents(cluster: Cluster) -> Iterator[dict[str, Any]]:
     """Every object of the state as the API would show it, by kind, namespace and name."""
-    for kind in KINDS:
+    for kind in (*KINDS, *UNFOLLOWED):
         for key in sorted(cluster.keys(kind)):
             record = cluster.get(kind, key)
             if record is not None:
@@ -124,7 +129,8 @@ def _node(node: Node) -> dict[str, Any]:
         addresses=[{"type": "InternalIP", "address": a} for a in node.addresses],
         nodeInfo=_filled(kubeletVersion=node.kubelet_version),
     )
-    return {"metadata": metadata, **_filled(spec=_filled(providerID=node.provider_id), status=status)}
+    spec = _filled(podCIDRs=list(node.pod_cidrs), providerID=node.provider_id)
+    return {"metadata": metadata, **_filled(spec=spec, status=status)}
 
 
 def _config_map(config_map: ConfigMap) -> dict[str, Any]:
@@ -146,7 +152,12 @@ def _pod_spec(pod: Pod | Workload, containers: tuple[Container, ...] = ()) -> An
     ] or ([{"name": "container"}] if ports else [])
     if ports:
         shown[0]["ports"] = _ports(ports)
-    return _filled(hostNetwork=pod.host_network, serviceAccountName=pod.service_account, containers=shown)
+    return _filled(
+        hostNetwork=pod.host_network,
+        nodeSelector=dict(pod.node_selector) if isinstance(pod, Workload) else {},
+        serviceAccountName=pod.service_account,
+        containers=shown,
+    )
 
 
 def _pod(pod: Pod) -> dict[str, Any]:
@@ -258,6 +269,19 @@ def _subject(account: Key) -> dict[str, Any]:
     if name != EVERY:
         return {"kind": "ServiceAccount", "namespace": namespace, "name": name}
     return {"kind": "Group", "name": "system:serviceaccounts" + (f":{namespace}" if namespace != EVERY else "")}
+
+
+def _cluster_role(role: ClusterRole) -> dict[str, Any]:
+    reads = {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["list", "watch"]}
+    return {"metadata": _metadata(role.key), "rules": [reads] if role.reads_policies else []}
+
+
+def _engine_setting(setting: EngineSetting) -> dict[str, Any]:
+    if setting.kind == CILIUM_NODE_CONFIG:
+        return _with_spec(setting.key, defaults=dict(setting.data))
+    if setting.kind == NODE_CLASS:
+        return _with_spec(setting.key, **setting.data)
+    return {"metadata": _metadata(setting.key), **setting.data}
 
 
 def _with_spec(key: Key, **spec: Any) -> dict[str, Any]:
@@ -418,6 +442,8 @@ _BODIES: Final[Mapping[type[Record], Callable[[Any], dict[str, Any]]]] = {
     WebhookConfiguration: _webhooks,
     APIService: _api_service,
     RoleBinding: _binding,
+    ClusterRole: _cluster_role,
+    EngineSetting: _engine_setting,
 }
 """How to write each record; a test writes an object of every kind."""
 
