@@ -16,7 +16,7 @@ from webhook import __version__
 from webhook.cli import main
 from webhook.config import parse_config
 from webhook.model.objects import CONFIG_MAP
-from webhook.state.watch import CONFIG_MAPS, RESOURCES
+from webhook.state.watch import CONFIG_MAPS, RESOURCES, ROLES
 
 from . import chart
 from .chart import CHART, DEPLOY, NoHelmError, render, rendered, run_helm
@@ -154,6 +154,8 @@ def test_it_may_read_exactly_what_it_follows_and_write_two_things() -> None:
     assert set(_rules(rendered())) == expected | own
     for values in ("cert-manager", "secret"):
         assert set(_rules(rendered(f"--values={CHART}/ci/{values}-values.yaml"))) == expected, values
+    roles = ("*", "rbac.authorization.k8s.io", ROLES.path.rpartition("/")[2], frozenset[str](), read)
+    assert set(_rules(rendered("--set=config.rbacHint=true"))) == expected | own | {roles}
 
 
 def test_role_bindings_need_not_be_readable() -> None:

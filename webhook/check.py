@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 from msgspec import Struct
 
-from webhook.enforcement import Enforcement, enforcement_of
+from webhook.enforcement import Enforcement, Pin, enforcement_of
 from webhook.model.cluster import Cluster, PodClass
 from webhook.model.manifest import Manifest
 from webhook.model.objects import NAMESPACE, Labels, LabelSelector, Namespace, NetworkPolicy, Service
@@ -104,6 +104,7 @@ class Context:
         manifest: the text it comes from, where there is one.
         check_ids: the ids of all checks, which waivers may name.
         now: seconds since the epoch; None where nobody says: then nothing is known to be old.
+        pin: what the configuration says of enforcement.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class Context:
         manifest: Manifest | None = None,
         check_ids: frozenset[str] = frozenset(),
         now: float | None = None,
+        pin: Pin = Pin.AUTO,
     ) -> None:
         self.operation = operation
         self.judged = judged
@@ -128,6 +130,7 @@ class Context:
         self.manifest = manifest
         self.check_ids = check_ids
         self.now = now
+        self.pin = pin
         self.unknown: set[str] = set()
         """Questions that could not be answered; a check adds to it (CHECKS.md, conduct 7)."""
         self.steps = MOST_STEPS
@@ -201,7 +204,7 @@ class Context:
     @cached_property
     def enforcement(self) -> Enforcement:
         """Which engine enforces NetworkPolicies here."""
-        return enforcement_of(self.cluster)
+        return enforcement_of(self.cluster, self.pin)
 
     @property
     def may_name_others(self) -> bool:

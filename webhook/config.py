@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from webhook.check import Disclosure, Level
 from webhook.checks import check_ids
+from webhook.enforcement import Pin
 from webhook.model.manifest import Manifest, format_path
 from webhook.model.selectors import nearest
 from webhook.state.manifests import read_manifests
@@ -99,6 +100,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
         disclose: what messages may say about other namespaces.
         effects: when answers say what a policy does to traffic.
         settle: seconds after which what is there is judged again with all that belongs to it.
+        enforcement: whether the cluster enforces NetworkPolicies, where its operator knows better than what is found.
+        rbac_hint: also look at who may read NetworkPolicies, to know of agents that are not known by name.
     """
 
     mode: Mode = Mode.ENFORCE
@@ -109,6 +112,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     disclose: Disclosure = Disclosure.NAMESPACE
     effects: Effects = Effects.DRY_RUN
     settle: Annotated[int, msgspec.Meta(ge=0)] = 300
+    enforcement: Pin = Pin.AUTO
+    rbac_hint: bool = False
 
     def settings_of(self, namespace: str) -> NamespaceSettings | None:
         """What is set for this namespace alone."""

@@ -218,6 +218,7 @@ class Judge:
             disclosure=self.config.disclose,
             check_ids=self.check_ids,
             now=self._clock(),
+            pin=self.config.enforcement,
         )
         may_deny = (
             synced
@@ -273,6 +274,7 @@ class Judge:
             manifest=manifest,
             check_ids=self.check_ids,
             now=self._clock(),
+            pin=self.config.enforcement,
         )
         name = value_at(manifest.data, ("metadata", "name")) or value_at(manifest.data, ("metadata", "generateName"))
         namespace = judged.metadata.namespace if judged else value_at(manifest.data, ("metadata", "namespace"))
@@ -295,6 +297,7 @@ class Judge:
             disclosure=disclosure,
             check_ids=self.check_ids,
             now=self._clock(),
+            pin=self.config.enforcement,
         )
         return self._judge(ctx, _reference(judged.kind, *judged.key), may_deny=True)
 
@@ -394,6 +397,7 @@ class Judge:
             view=ctx.view,
             disclosure=ctx.disclosure,
             check_ids=ctx.check_ids,
+            pin=ctx.pin,
         )
         statements, unfinished = self._statements(before, crashes)
         said = {(s.check.id, s.finding.value) for s in statements}

@@ -114,6 +114,7 @@ _CALICO_NODE = "{name: calico-node, image: 'quay.io/calico/node:v3.31.0'}"
 _CALICO = _daemon("calico-node", "k8s-app: calico-node", _CALICO_NODE)
 _WEAVE = "{name: weave, image: 'weaveworks/weave-kube:2.8.1', command: [/home/weave/launch.sh]}"
 _WEAVE_NPC = "{name: weave-npc, image: 'weaveworks/weave-npc:2.8.1'}"
+_AZURE_CNS = "{name: cns-container, image: 'mcr.microsoft.com/containernetworking/azure-cns:v1.6.20'}"
 _CILIUM = _daemon(
     "cilium",
     "k8s-app: cilium",
@@ -152,10 +153,11 @@ CHECK = Check(
     rationale="A NetworkPolicy is carried out by the network plug-in, if at all: the API server accepts and stores it "
     "just the same where nothing does, and all traffic passes. Flannel alone connects pods and no more; Weave Net "
     "without weave-npc, kindnet before v20240813, Cilium with enable-policy never or in audit mode, k3s with "
-    "--disable-network-policy, kube-router with --run-firewall=false and AWS VPC CNI with its agent off (the default) "
-    "enforce nothing. It is told from DaemonSets by what their containers are, from the ConfigMaps and switches of the "
-    "engines, and from k3s' nodes; said only when all DaemonSets and nodes are known and none of them may be another "
-    "enforcer. kubernetes.io/docs/concepts/services-networking/network-policies: creating a NetworkPolicy resource "
+    "--disable-network-policy, kube-router with --run-firewall=false, AWS VPC CNI with its agent off (the default), EKS "
+    "Auto Mode without its controller, Azure CNI without a policy engine and Terway with disable_network_policy enforce "
+    "nothing. It is told from DaemonSets by what their containers are, from the ConfigMaps and switches of the "
+    "engines, and from nodes; said only when all DaemonSets and nodes are known and none of them may be another "
+    "enforcer. `enforcement: enforced` in the configuration silences it, `enforcement: none` makes it certain. kubernetes.io/docs/concepts/services-networking/network-policies: creating a NetworkPolicy resource "
     "without a controller that implements it will have no effect.",
     remedy="Switch the engine's policies on, or run an enforcer beside it (Calico policy-only, kube-router, "
     "kube-network-policies). Until then rely on no NetworkPolicy of this cluster.",
@@ -219,6 +221,20 @@ CHECK = Check(
             object=_POLICY,
             says="aws-node policy agent is off",
         ),
+        Example(
+            title="EKS Auto Mode with its policy controller off",
+            cluster=_NODE.replace("kubernetes.io/os: linux", "eks.amazonaws.com/compute-type: auto")
+            + _KUBE_PROXY
+            + _config("amazon-vpc-cni", 'enable-network-policy-controller: "false"'),
+            object=_POLICY,
+            says="EKS Auto Mode: enable-network-policy-controller is off: all traffic passes",
+        ),
+        Example(
+            title="Azure CNI without a policy engine",
+            cluster=_daemon("azure-cns", "k8s-app: azure-cns", _AZURE_CNS),
+            object=_POLICY,
+            says="Azure CNI runs without a policy engine: all traffic passes; choose one with --network-policy",
+        ),
     ),
     good=(
         Example(title="Calico by its manifest", cluster=_CALICO, object=_POLICY),
@@ -258,6 +274,13 @@ CHECK = Check(
         Example(
             title="AWS VPC CNI with agent and controller on",
             cluster=_aws_node("true") + _config("amazon-vpc-cni", 'enable-network-policy-controller: "true"'),
+            object=_POLICY,
+        ),
+        Example(
+            title="Cilium on AKS, beside azure-cns",
+            cluster=_CILIUM
+            + _config("cilium-config", "enable-policy: default")
+            + _daemon("azure-cns", "k8s-app: azure-cns", _AZURE_CNS),
             object=_POLICY,
         ),
         Example(title="nothing that is known: cannot be told", cluster=_KUBE_PROXY + _NODE, object=_POLICY),

@@ -26,7 +26,14 @@ from certs.store import provide
 from webhook.audit import Auditor
 from webhook.cli import OK, UNUSABLE, UsageError
 from webhook.cli.check import configuration
-from webhook.cli.state_options import add_state_arguments, credentials, load_state, report_problems, wants_live
+from webhook.cli.state_options import (
+    add_state_arguments,
+    credentials,
+    load_state,
+    report_problems,
+    resources_for,
+    wants_live,
+)
 from webhook.impact import prepare
 from webhook.kube import Writer
 from webhook.pipeline import Deletions, Judge
@@ -100,7 +107,8 @@ def run(args: argparse.Namespace) -> int:
             return UNUSABLE
         return asyncio.run(_serve(args, judge, FixedState(files.cluster), None))
     access = credentials(args)
-    return asyncio.run(_serve(args, judge, LiveState(access), Writer(access, _namespace())))
+    live = LiveState(access, resources=resources_for(judge.config))
+    return asyncio.run(_serve(args, judge, live, Writer(access, _namespace())))
 
 
 async def _serve(args: argparse.Namespace, judge: Judge, state: State, writer: Writer | None) -> int:

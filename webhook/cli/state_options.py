@@ -14,7 +14,9 @@ from webhook.state.files import FileState
 from webhook.verdict import clean, elide
 
 if TYPE_CHECKING:
+    from webhook.config import Config
     from webhook.kube import Credentials
+    from webhook.state.watch import Resource
 
 _SYNC_SECONDS: Final = 60.0
 _LONGEST: Final = 2000
@@ -63,14 +65,25 @@ def load_state(args: argparse.Namespace) -> FileState:
     return state
 
 
-def load_state_live_by_default(args: argparse.Namespace) -> FileState:
+def load_state_live_by_default(args: argparse.Namespace, config: "Config | None" = None) -> FileState:
     """`load_state` for commands about a cluster: without options the live one.
+
+    Args:
+        args: the options.
+        config: what of the live cluster is read besides what always is.
 
     Raises:
         UsageError: the live cluster cannot be read.
     """
-    wants_live(args)
-    return load_state(args) if args.cluster or args.complete else _read_live(args)
+    live = wants_live(args)
+    return _read_live(args, config) if live or not (args.cluster or args.complete) else load_state(args)
+
+
+def resources_for(config: "Config | None") -> "tuple[Resource, ...]":
+    """What of a live cluster is followed under a configuration."""
+    from webhook.state.watch import RESOURCES, ROLES  # noqa: PLC0415
+
+    return (*RESOURCES, ROLES) if config is not None and config.rbac_hint else RESOURCES
 
 
 def credentials(args: argparse.Namespace) -> "Credentials":
@@ -89,15 +102,15 @@ def credentials(args: argparse.Namespace) -> "Credentials":
     return found
 
 
-def _read_live(args: argparse.Namespace) -> FileState:
+def _read_live(args: argparse.Namespace, config: "Config | None" = None) -> FileState:
     access = credentials(args)
-    return asyncio.run(_read_once(access))
+    return asyncio.run(_read_once(access, resources_for(config)))
 
 
-async def _read_once(access: "Credentials") -> FileState:
+async def _read_once(access: "Credentials", resources: "tuple[Resource, ...]") -> FileState:
     from webhook.state.watch import LiveState  # noqa: PLC0415
 
-    live = LiveState(access)
+    live = LiveState(access, resources=resources)
     task = asyncio.create_task(live.run())
     progress = Progress(f"reading the cluster of context {access.context}")
     started = time.monotonic()

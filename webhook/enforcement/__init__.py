@@ -251,19 +251,18 @@ _memories: Final[WeakKeyDictionary[Cluster, _Memory]] = WeakKeyDictionary()
 
 
 def _pinned(found: Enforcement, pin: Pin) -> Enforcement:
-    clause = f"the configuration says enforcement: {pin}"
     if pin is Pin.NONE:
         reason = "the configuration says that nothing enforces"
         return Enforcement(
-            State.NOT_ENFORCED, "", (clause, *found.evidence), reason, confidence=Confidence.CERTAIN, pinned=True
+            State.NOT_ENFORCED, "", (reason, *found.evidence), reason, confidence=Confidence.CERTAIN, pinned=True
         )
+    clause = "the configuration says that it is enforced"
     if found.enforces:
         return msgspec.structs.replace(found, evidence=(clause, *found.evidence), pinned=True)
     # Who it is that enforces was not found: certainly not what was found to enforce nothing.
     engine = found.engine if found.state is State.UNKNOWN else ""
-    reason = "the configuration says that it is enforced"
     return Enforcement(
-        State.ENFORCED, engine, (clause, *found.evidence), reason, confidence=Confidence.CERTAIN, pinned=True
+        State.ENFORCED, engine, (clause, *found.evidence), clause, confidence=Confidence.CERTAIN, pinned=True
     )
 
 

@@ -94,7 +94,7 @@ def _gaps(who: str) -> tuple[Gap, ...]:
         Gap(
             Feature.MANY_PORTS,
             who,
-            "takes at most 24 ports and protocols in a rule",
+            "takes at most 24 ports in a rule",
             "split the rule, or use endPort",
             f"{_CONSIDERATIONS}; aws-network-policy-agent MAX_PORT_PROTOCOL",
         ),

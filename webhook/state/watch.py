@@ -33,6 +33,7 @@ from webhook.model.objects import (
     API_SERVICE,
     BASELINE_ADMIN_NETWORK_POLICY,
     CLUSTER_NETWORK_POLICY,
+    CLUSTER_ROLE,
     CLUSTER_ROLE_BINDING,
     CONFIG_MAP,
     CRON_JOB,
@@ -121,6 +122,10 @@ CONFIG_MAPS: Final[tuple[Key, ...]] = (
     ("kube-flannel", "kube-flannel-cfg"),
     ("kube-system", "antrea-config"),
     ("kube-system", "amazon-vpc-cni"),
+    ("kube-system", "azure-npm-config"),
+    ("kube-system", "eni-config"),
+    ("kube-system", "netd-config"),
+    ("openshift-config-managed", "openshift-network-features"),
     ("kube-system", "coredns"),
     ("kube-system", "coredns-custom"),
     ("kube-system", "rke2-coredns-rke2-coredns"),
@@ -157,6 +162,8 @@ RESOURCES: Final[tuple[Resource, ...]] = (
         for namespace, name in CONFIG_MAPS
     ),
 )
+ROLES: Final = Resource(CLUSTER_ROLE, _path(CLUSTER_ROLE, "clusterroles"))
+"""Followed only when the configuration asks for it (``rbacHint``)."""
 
 
 class Timing(Struct, frozen=True):

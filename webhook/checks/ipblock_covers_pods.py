@@ -1,0 +1,312 @@
+"""An ipBlock for the addresses of pods or nodes, which engines do not treat alike."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_network
+from typing import Final, TypeAlias
+from weakref import WeakKeyDictionary
+
+from msgspec import Struct
+
+from webhook.check import Check, Context, Example, Finding, Level, count
+from webhook.enforcement import Feature
+from webhook.model.cluster import Cluster
+from webhook.model.objects import NODE, POD, IPBlock, NetworkPolicy
+
+Network: TypeAlias = IPv4Network | IPv6Network
+_NARROW: Final = {4: 16, 6: 48}
+"""A range wider than this may well be a company's network, with the pods somewhere in it."""
+_MANY: Final = 3
+"""Pods that must all be in a range before it is taken for the pods' own."""
+
+
+def run(ctx: Context) -> Iterator[Finding]:
+    for path, peer in ctx.policy.peers():
+        ctx.spend()
+        direction = "Ingress" if path.startswith("spec.ingress") else "Egress"
+        if peer.ip_block is None or direction not in ctx.policy.directions:
+            continue
+        ctx.spend(4 + 2 * len(peer.ip_block.excepted))
+        if (found := _judge(ctx, f"{path}.ipBlock.cidr", peer.ip_block)) is not None:
+            yield found
+
+
+def _judge(ctx: Context, path: str, block: IPBlock) -> Finding | None:
+    network = _network(block.cidr)
+    if network is None or network.prefixlen == 0:
+        return None
+    known = _addresses(ctx)
+    excepted = [n for text in block.excepted if (n := _network(text)) is not None and n.version == network.version]
+    pods = known.pods.within(network, excepted)
+    what = _of_pods(ctx, known, network, pods)
+    if what:
+        gap = ctx.enforcement.gap(Feature.POD_IP_BLOCK)
+        if gap is not None:
+            return Finding(path, f"{block.cidr} {what}: {gap.who} {gap.effect}", gap.remedy, value=block.cidr)
+    single = network.prefixlen == network.max_prefixlen
+    nodes = known.nodes.within(network, excepted)
+    if single and nodes:
+        gap = ctx.enforcement.gap(Feature.NODE_IP_BLOCK)
+        seen = f"{block.cidr} is a node's address"
+        if gap is not None:
+            return Finding(path, f"{seen}: {gap.who} {gap.effect}", gap.remedy, value=block.cidr)
+        return Finding(path, f"{seen}: what it masquerades comes from there", "", Level.NOTE, block.cidr)
+    if not what and pods:
+        what = f"covers the addresses of {count(pods, 'pod')}"
+    if what:
+        means = "it changes with the pod" if single else "not every engine matches pods by them"
+        return Finding(path, f"{block.cidr} {what}: {means}", "select them by labels", Level.NOTE, block.cidr)
+    if nodes and path.startswith("spec.ingress"):
+        seen = f"{block.cidr} covers {count(nodes, 'node')}"
+        return Finding(path, f"{seen}: what they masquerade comes from there", "", Level.NOTE, block.cidr)
+    return None
+
+
+def _of_pods(ctx: Context, known: "_Known", network: Network, pods: int) -> str:
+    """Why a range is one of pods and of nothing else, as words that follow it; empty where it need not be."""
+    if pods and network.prefixlen == network.max_prefixlen:
+        return "is a pod's address"
+    if any(network.version == r.version and network.subnet_of(r) for r in known.ranges):  # type: ignore[arg-type]
+        return "lies in the range of a node's pods"
+    if (
+        pods >= _MANY
+        and pods == known.pods.number(network.version)
+        and network.prefixlen >= _NARROW[network.version]
+        and not known.nodes.within(network, ())
+        and ctx.cluster.complete(POD, NODE)
+    ):
+        return f"is the range of the cluster's {pods} pods"
+    return ""
+
+
+# --- where pods and nodes are
+
+
+class _Addresses:
+    """Addresses of both families, of which those within a range are counted without looking at each."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._sorted: dict[int, list[int]] = {4: [], 6: []}
+        for text in texts:
+            if ":" in text:
+                self._sorted[6] += _ipv6(text)
+            else:
+                self._sorted[4] += _ipv4(text)
+        for numbers in self._sorted.values():
+            numbers.sort()
+
+    def number(self, version: int) -> int:
+        return len(self._sorted[version])
+
+    def within(self, network: Network, excepted: Sequence[Network]) -> int:
+        """How many are in a range, and in none of those that are taken out of it."""
+        left_out = collapse_addresses(excepted) if excepted else ()  # type: ignore[type-var]
+        return self._count(network) - sum(self._count(e) for e in left_out)
+
+    def _count(self, network: Network) -> int:
+        numbers = self._sorted[network.version]
+        first, last = int(network.network_address), int(network.broadcast_address)
+        return bisect_left(numbers, last + 1) - bisect_left(numbers, first)
+
+
+class _Known(Struct):
+    """What is known of a cluster's addresses, as long as its pods and nodes are the same."""
+
+    revision: int
+    pods: _Addresses
+    nodes: _Addresses
+    ranges: Sequence[Network]
+    """Those that nodes give addresses to their pods from."""
+
+
+_memory: Final[WeakKeyDictionary[Cluster, _Known]] = WeakKeyDictionary()
+
+
+def _addresses(ctx: Context) -> _Known:
+    cluster = ctx.cluster
+    revision = cluster.revision(POD, NODE)
+    kept = _memory.get(cluster)
+    if kept is None or kept.revision != revision:
+        ctx.spend(len(cluster.keys(POD)) + len(cluster.keys(NODE)))
+        kept = _memory[cluster] = _Known(
+            revision,
+            _Addresses(ip for pod in cluster.pods if not pod.host_network and not pod.finished for ip in pod.ips),
+            _Addresses(address for node in cluster.nodes for address in node.addresses),
+            [r for node in cluster.nodes for text in node.pod_cidrs if (r := _network(text)) is not None],
+        )
+    ctx.spend(len(kept.ranges))
+    return kept
+
+
+def _ipv4(text: str) -> Sequence[int]:
+    """The number of an address, twice as fast as `ipaddress` finds it; none for a node's host name."""
+    try:
+        a, b, c, d = map(int, text.split("."))
+    except ValueError:
+        return ()
+    return (a << 24 | b << 16 | c << 8 | d,)
+
+
+def _ipv6(text: str) -> Sequence[int]:
+    try:
+        return (int(IPv6Address(text)),)
+    except ValueError:
+        return ()
+
+
+def _network(text: str) -> Network | None:
+    try:
+        return ip_network(text, strict=False)  # older API servers take host bits (facts 2.2)
+    except ValueError:
+        return None
+
+
+_POLICY = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {{name: api, namespace: shop}}
+spec:
+  podSelector: {{matchLabels: {{app: api}}}}
+  policyTypes: [{types}]
+  {rules}
+"""
+
+
+def _ingress(cidr: str, excepted: str = "") -> str:
+    block = f"{{cidr: {cidr}{f', except: [{excepted}]' if excepted else ''}}}"
+    return _POLICY.format(types="Ingress", rules=f"ingress: [{{from: [{{ipBlock: {block}}}]}}]")
+
+
+def _egress(cidr: str) -> str:
+    return _POLICY.format(types="Egress", rules=f"egress: [{{to: [{{ipBlock: {{cidr: {cidr}}}}}]}}]")
+
+
+def _cluster(pod_cidrs: str = "") -> str:
+    pods = "".join(
+        f"""
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: api-{i}, namespace: shop, labels: {{app: api}}}}
+spec: {{nodeName: node-1}}
+status: {{phase: Running, podIPs: [{{ip: 10.244.1.{i}}}]}}
+"""
+        for i in (5, 6, 7)
+    )
+    return f"""
+apiVersion: v1
+kind: Node
+metadata: {{name: node-1, labels: {{kubernetes.io/os: linux}}}}
+spec: {{podCIDRs: [{pod_cidrs}]}}
+status: {{addresses: [{{type: InternalIP, address: 192.168.1.10}}, {{type: Hostname, address: node-1}}]}}
+{pods}"""
+
+
+def _cilium(settings: str = "enable-policy: default") -> str:
+    return f"""
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {{name: cilium, namespace: kube-system}}
+spec:
+  template:
+    metadata: {{labels: {{k8s-app: cilium}}}}
+    spec:
+      hostNetwork: true
+      containers: [{{name: cilium-agent, image: 'quay.io/cilium/cilium:v1.19.1', command: [cilium-agent]}}]
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: cilium-config, namespace: kube-system}}
+data: {{{settings}}}
+"""
+
+
+CHECK = Check(
+    id="ipblock-covers-pods",
+    level=Level.WARNING,
+    summary="an ipBlock for the addresses of pods or nodes",
+    rationale="An ipBlock is meant for what is outside of the cluster (API reference of IPBlock). Cilium matches no pod "
+    "by its address, and no node unless policy-cidr-match-mode says so: a rule for the pods' range lets nobody in or out "
+    "there. Most other engines do match them, and then by an address that changes with the pod; and what a node "
+    "masquerades comes from the node's address, also when a pod sent it. A warning where the engine is known not to match "
+    "and the range is one of pods (a pod's address, within a node's podCIDR, or all of the cluster's pods and no node), or "
+    "a node's address; a note otherwise. Not said of 0.0.0.0/0 and ::/0.",
+    remedy="Select pods by podSelector and namespaceSelector; leave ipBlock to what is outside.",
+    run=run,
+    judges=(NetworkPolicy.kind,),
+    bad=(
+        Example(
+            title="the cluster's pods by their range, on Cilium",
+            cluster=_cluster() + _cilium(),
+            object=_ingress("10.244.0.0/16"),
+            says="10.244.0.0/16 is the range of the cluster's 3 pods: Cilium matches no pods by their addresses; "
+            "select them by labels",
+        ),
+        Example(
+            title="the range of a node's pods, on Cilium",
+            cluster=_cluster("10.244.1.0/24") + _cilium(),
+            object=_egress("10.244.1.64/26"),
+            says="10.244.1.64/26 lies in the range of a node's pods: Cilium matches no pods by their addresses",
+        ),
+        Example(
+            title="a pod's address, on Cilium",
+            cluster=_cluster() + _cilium(),
+            object=_egress("10.244.1.5/32"),
+            says="10.244.1.5/32 is a pod's address: Cilium matches no pods by their addresses; select them by labels",
+        ),
+        Example(
+            title="a node's address, as for its API server, on Cilium",
+            cluster=_cluster() + _cilium(),
+            object=_egress("192.168.1.10/32"),
+            says="192.168.1.10/32 is a node's address: Cilium matches no nodes by their addresses; "
+            "set policy-cidr-match-mode to nodes",
+        ),
+        Example(
+            title="a pod's address, on an engine that is not known",
+            cluster=_cluster(),
+            object=_egress("10.244.1.5/32"),
+            says="10.244.1.5/32 is a pod's address: it changes with the pod",
+            level=Level.NOTE,
+        ),
+        Example(
+            title="a wide range with pods somewhere in it",
+            cluster=_cluster() + _cilium(),
+            object=_ingress("10.0.0.0/8", "10.244.1.7/32"),
+            says="10.0.0.0/8 covers the addresses of 2 pods",
+            level=Level.NOTE,
+        ),
+        Example(
+            title="the network of the nodes",
+            cluster=_cluster() + _cilium(),
+            object=_ingress("192.168.0.0/16"),
+            says="192.168.0.0/16 covers 1 node: what they masquerade comes from there",
+            level=Level.NOTE,
+        ),
+    ),
+    good=(
+        Example(title="everywhere", cluster=_cluster() + _cilium(), object=_ingress("0.0.0.0/0")),
+        Example(
+            title="everywhere but the pods",
+            cluster=_cluster() + _cilium(),
+            object=_ingress("0.0.0.0/0", "10.244.0.0/16"),
+        ),
+        Example(title="outside of the cluster", cluster=_cluster() + _cilium(), object=_egress("203.0.113.0/24")),
+        Example(
+            title="Cilium that was told to match pods",
+            cluster=_cluster() + _cilium("policy-cidr-match-mode: 'nodes,pods'"),
+            object=_ingress("10.244.0.0/16"),
+        ),
+        Example(
+            title="a company's network around the pods'",
+            cluster=_cluster() + _cilium(),
+            object=_egress("10.240.0.0/12"),
+        ),
+        Example(
+            title="a range that has all known pods, of which not all are known",
+            cluster=_cluster() + _cilium(),
+            object=_ingress("10.244.0.0/16"),
+            partial=True,
+        ),
+    ),
+)
