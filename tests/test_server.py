@@ -514,7 +514,14 @@ async def test_before_the_state_is_read_nothing_is_denied_and_readyz_names_what_
     assert response["allowed"] is True
     status, text = await server.get("/readyz")
     assert status == 503
-    assert json.loads(text) == {"ready": False, "waiting": ["v1/Pod"], "unknown": {"v1/Node": "forbidden"}}
+    said = json.loads(text)
+    enforcement = said.pop("enforcement")
+    assert said == {"ready": False, "waiting": ["v1/Pod"], "unknown": {"v1/Node": "forbidden"}}
+    assert enforcement == {
+        "state": "unknown",
+        "engine": "",
+        "reason": "no known engine was found",
+    }
 
 
 async def test_before_the_state_is_read_absence_proves_nothing(start: Start) -> None:

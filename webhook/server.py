@@ -17,6 +17,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from webhook.enforcement import enforcement_of
 from webhook.metrics import CONTENT_TYPE, Metrics
 from webhook.model.cluster import Cluster
 from webhook.model.review import JUDGED, Request, ReviewError, decode_review, encode_answer
@@ -224,10 +225,12 @@ class Service:
 
     async def _readyz(self, _: web.Request) -> web.Response:
         ready = self.state.synced and not self.draining
+        found = enforcement_of(self.state.cluster, self.judge.config.enforcement)
         body = {
             "ready": ready,
             "waiting": [s.kind for s in self.state.status() if not s.synced],
             "unknown": {s.kind: s.reason for s in self.state.status() if s.reason and s.synced},
+            "enforcement": {"state": found.state.value, "engine": found.engine, "reason": found.reason},
         }
         return web.json_response(body, status=200 if ready else 503, dumps=lambda o: json.dumps(o, indent=1) + "\n")
 
