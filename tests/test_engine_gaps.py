@@ -360,8 +360,7 @@ def test_pods_on_uncovered_nodes_are_told_without_names_of_nodes() -> None:
     (finding,) = COVERS_SOME_NODES.run(ctx)
     assert finding.level is Level.WARNING
     assert finding.line == (
-        "its 3 pods all run on Windows nodes: Calico does not cover them, all traffic passes; "
-        "run them on nodes that it covers"
+        "its 3 pods all run on Windows nodes: Calico does not cover them, all traffic passes; pin them to covered nodes"
     )
     hosted = Pod("shop", "api-8", labels, node="node-1", host_network=True)
     waiting = Pod("shop", "api-7", labels, owner=("ReplicaSet", "api-1"))

@@ -84,6 +84,15 @@ class TestBesideTheUsualAgents:
             ("kindnet-v20240513", "kindnet v20240513 has no policies: all traffic passes; use kind v0.24+"),
             ("kube-router-proxy-only", "kube-router has --run-firewall=false: all traffic passes; set it to true"),
             ("aws-off", "aws-node policy agent is off: all traffic passes; set enableNetworkPolicy"),
+            ("terway-off", 'Terway\'s disable_network_policy is true: all traffic passes; set it to "false"'),
+            (
+                "aks-azure-cni",
+                "Azure CNI runs without a policy engine: all traffic passes; choose one with --network-policy",
+            ),
+            (
+                "auto-mode-off",
+                'EKS Auto Mode: enable-network-policy-controller is off: all traffic passes; set it to "true"',
+            ),
         ],
     )
     def test_nothing_enforces(self, webhook: InstalledWebhook, namespace: str, cluster: str, says: str) -> None:
@@ -103,6 +112,13 @@ class TestBesideTheUsualAgents:
             "kindnet-v20240813",
             "kube-router",
             "aws-on",
+            "aks-cilium",
+            "antrea",
+            "azure-npm-lite",
+            "cilium-chained-aws",
+            "gke-legacy-calico",
+            "kube-ovn",
+            "terway",
         ],
     )
     def test_it_is_enforced(self, webhook: InstalledWebhook, namespace: str, cluster: str) -> None:
@@ -112,11 +128,39 @@ class TestBesideTheUsualAgents:
         ("cluster", "why"),
         [
             ("nothing", "enforcement: no known engine was found"),
-            ("flannel-nuage", "enforcement: a DaemonSet that is not known may enforce"),
+            ("flannel-nuage", "enforcement: whether Nuage enforces is not known here"),
+            (
+                "auto-mode-untold",
+                "enforcement: EKS Auto Mode: enable-network-policy-controller of amazon-vpc-cni was not found",
+            ),
         ],
     )
     def test_it_cannot_be_told(self, webhook: InstalledWebhook, namespace: str, cluster: str, why: str) -> None:
         assert created(webhook, namespace, cluster) == ("", [why])
+
+    def test_what_the_cni_makes_of_a_field(self, webhook: InstalledWebhook, namespace: str) -> None:
+        """Facts 1.5: Weave Net refuses a policy with a named port, and its pods stay open."""
+        policy = {**POLICY, "spec": {"podSelector": {}, "ingress": [{"ports": [{"port": "http"}, {"port": 8080}]}]}}
+        with seen(webhook, [*documents("weave"), LAST]):
+            done = webhook.plane.kubectl("create", "-n", namespace, "-f", "-", stdin=json.dumps(policy))
+        assert done.stderr == (
+            f"Warning: NetworkPolicy {namespace}/default-deny: Weave Net refuses a whole policy for one named port: "
+            "it isolates nothing, its pods stay open; write the number [cni-ignores-field]\n"
+        )
+
+    def test_pods_where_no_agent_runs(self, webhook: InstalledWebhook, namespace: str) -> None:
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "iis", "namespace": namespace, "labels": {"app": "iis"}},
+            "spec": {"nodeName": "win-1"},
+        }
+        with seen(webhook, [*documents("calico-without-windows"), pod, LAST]):
+            done = webhook.plane.kubectl("create", "-n", namespace, "-f", "-", stdin=json.dumps(POLICY))
+        assert done.stderr == (
+            f"Warning: NetworkPolicy {namespace}/default-deny: its pod runs on Windows nodes: "
+            "Calico does not cover it, all traffic passes; pin it to covered nodes [cni-covers-some-nodes]\n"
+        )
 
     def test_it_is_told_anew_when_the_cni_changes(self, webhook: InstalledWebhook, namespace: str) -> None:
         """An enforcer that is installed beside it, and removed: without a restart."""

@@ -24,17 +24,18 @@ def run(ctx: Context) -> Iterator[Finding]:
     if not number:
         return
     one = number == 1
+    them = "it" if one else "them"
     places = " or ".join(sorted({where[pod.node] for pod in on_nodes}))
     reasons = [f"{'runs' if one else 'run'} on {places}"] if places else []
     reasons += [f"{'has' if one else 'have'} no owner"] if bare else []
     who = f"{number} of its {len(pods)} pods"
     if number == len(pods):
         who = "its pod" if one else f"its {number} pods all"
-    seen = f"{who} {' or '.join(reasons)}: {found.engine or 'the engine'} does not cover {'it' if one else 'them'}"
+    seen = f"{who} {' or '.join(reasons)}: {found.engine or 'the engine'} does not cover {them}"
     yield Finding(
         "spec.podSelector",
         f"{seen}, all traffic passes",
-        "run them on nodes that it covers" if on_nodes else "make them by a Deployment",
+        f"pin {them} to covered nodes" if on_nodes else f"make {them} by a Deployment",
         Level.WARNING if len(on_nodes) == len(pods) else Level.NOTE,
         value=places or "no owner",
     )
@@ -167,8 +168,8 @@ CHECK = Check(
             title="all pods on Windows, and an agent for Linux alone",
             cluster=_pods("win-1", "win-1") + _LINUX + _WINDOWS + _calico(),
             object=_POLICY,
-            says="its 2 pods all run on Windows nodes: Calico does not cover them, all traffic passes; run them on "
-            "nodes that it covers",
+            says="its 2 pods all run on Windows nodes: Calico does not cover them, all traffic passes; pin them to "
+            "covered nodes",
         ),
         Example(
             title="the only pod on Fargate",
