@@ -21,6 +21,7 @@ from webhook.model.objects import (
     KINDS,
     NAME_LABEL,
     NAMESPACE,
+    NODE,
     POD,
     REPLICA_SET,
     STATEFUL_SET,
@@ -237,7 +238,8 @@ def test_nothing_is_left_behind(steps: list[Record | tuple[str, Key]]) -> None:
         here = [r for (_, key), r in objects.items() if key[0] == where]
         assert {p.key for p in cluster.policies_in(where)} == {r.key for r in here if isinstance(r, NetworkPolicy)}
         assert {s.key for s in cluster.services_in(where)} == {r.key for r in here if isinstance(r, Service)}
-    indexes = {name for name, held in vars(cluster).items() if isinstance(held, dict)} - {"_objects", "_completeness"}
+    indexes = {name for name, held in vars(cluster).items() if isinstance(held, dict)}
+    indexes -= {"_objects", "_completeness", "_revisions"}
     assert {"_by_labels", "_class_of", "_population", "_policies_here", "_referrers_of"} <= indexes
     for kind, key in objects:
         cluster.remove(kind, key)
@@ -434,3 +436,29 @@ def test_an_object_of_a_kind_that_is_not_kept_shows_its_namespace() -> None:
     assert [n.name for n in cluster.namespaces_matching(equality_selector({NAME_LABEL: "shop"}))] == ["shop"]
     cluster.mention("")
     assert cluster.namespace_names() == ["shop"]
+
+
+def test_a_revision_is_of_some_kinds_and_of_changes_alone() -> None:
+    cluster = Cluster()
+    node, pod = Node("a", {"zone": "1"}), Pod("x", "p", {})
+    seen = [cluster.revision(NODE)]
+
+    def now() -> int:
+        seen.append(cluster.revision(NODE))
+        return seen[-1] - seen[-2]
+
+    cluster.put(node)
+    assert now() > 0
+    cluster.put(Node("a", {"zone": "1"}))  # a heartbeat: the record is the same
+    cluster.put(pod)
+    cluster.remove(NODE, ("", "b"))
+    assert now() == 0
+    cluster.put(Node("a", {"zone": "2"}))
+    assert now() > 0
+    cluster.know(NODE, Completeness.COMPLETE)
+    assert now() > 0
+    cluster.know(NODE, Completeness.COMPLETE)
+    assert now() == 0
+    cluster.remove(NODE, ("", "a"))
+    assert now() > 0
+    assert cluster.revision(NODE, POD) == cluster.revision(NODE) + cluster.revision(POD) > cluster.revision(POD) > 0

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     judge = Judge(configuration(args), on_crash=report_crash, clock=time.time)
     baseline = known_findings(args)
-    state = load_state_live_by_default(args)
+    state = load_state_live_by_default(args, judge.config)
     judgements = audit(judge, state.cluster)
     results = Results(
         objects=len(judgements),

@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("standard input can be the files or the state, not both")
     judge = Judge(configuration(args), on_crash=report_crash, clock=time.time)
     baseline = known_findings(args)
-    state = load_state(args)
+    state = load_state(args, judge.config)
     reviewed = state.review(args.paths, stdin=standard_input())
     results = judge_files(judge, state, reviewed)
     if baseline:

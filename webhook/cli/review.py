@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     except ReviewError as error:
         raise UsageError(f"{'<stdin>' if args.file == '-' else args.file}: {error}") from None
     judge = Judge(configuration(args), on_crash=report_crash, clock=time.time)
-    state = load_state(args)
+    state = load_state(args, judge.config)
     judgement = judge.admit(request, state.cluster)
     sys.stdout.buffer.write(answer(request, judgement) + b"\n")
     if report_problems(state.problems):

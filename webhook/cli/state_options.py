@@ -52,14 +52,18 @@ def wants_live(args: argparse.Namespace) -> bool:
     return live
 
 
-def load_state(args: argparse.Namespace) -> FileState:
+def load_state(args: argparse.Namespace, config: "Config | None" = None) -> FileState:
     """The state that the options name: files, a live cluster read once, or nothing at all.
+
+    Args:
+        args: the options.
+        config: what of a live cluster is read besides what always is.
 
     Raises:
         UsageError: the live cluster cannot be read.
     """
     if wants_live(args):
-        return _read_live(args)
+        return _read_live(args, config)
     state = FileState(complete=args.complete, shown=lambda items: counted(items, "reading files"))
     state.load(args.cluster, stdin=standard_input())
     return state
@@ -68,15 +72,11 @@ def load_state(args: argparse.Namespace) -> FileState:
 def load_state_live_by_default(args: argparse.Namespace, config: "Config | None" = None) -> FileState:
     """`load_state` for commands about a cluster: without options the live one.
 
-    Args:
-        args: the options.
-        config: what of the live cluster is read besides what always is.
-
     Raises:
         UsageError: the live cluster cannot be read.
     """
-    live = wants_live(args)
-    return _read_live(args, config) if live or not (args.cluster or args.complete) else load_state(args)
+    wants_live(args)
+    return load_state(args, config) if args.cluster or args.complete else _read_live(args, config)
 
 
 def resources_for(config: "Config | None") -> "tuple[Resource, ...]":
