@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from webhook.check import Check, Context, Example, Finding, Level
 from webhook.concerned import selected_classes
 from webhook.enforcement import Feature, uncovered_nodes
-from webhook.model.objects import DAEMON_SET, NODE, NetworkPolicy, Pod
+from webhook.model.objects import NODE, NetworkPolicy, Pod
 
 
 def run(ctx: Context) -> Iterator[Finding]:
@@ -162,7 +162,6 @@ CHECK = Check(
     remedy="Keep these pods on nodes that the engine covers, with a node selector; on Fargate use security groups for pods.",
     run=run,
     judges=(NetworkPolicy.kind,),
-    rests_on=(DAEMON_SET,),
     bad=(
         Example(
             title="all pods on Windows, and an agent for Linux alone",

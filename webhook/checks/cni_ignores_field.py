@@ -8,7 +8,6 @@ from webhook.concerned import selected_classes
 from webhook.enforcement import Feature, Gap
 from webhook.enforcement.coverage import os_of
 from webhook.model.objects import (
-    DAEMON_SET,
     LabelSelector,
     NetworkPolicy,
     NetworkPolicyPeer,
@@ -258,7 +257,6 @@ CHECK = Check(
     remedy="Write it as the engine reads it (the number, each port on its own), switch the feature on, or upgrade.",
     run=run,
     judges=(NetworkPolicy.kind,),
-    rests_on=(DAEMON_SET,),
     bad=(
         Example(
             title="a named port on Weave Net: the policy is refused whole, and its pods stay open",

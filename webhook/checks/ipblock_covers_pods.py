@@ -64,8 +64,11 @@ def _of_pods(ctx: Context, known: "_Known", network: Network, pods: int) -> str:
     """Why a range is one of pods and of nothing else, as words that follow it; empty where it need not be."""
     if pods and network.prefixlen == network.max_prefixlen:
         return "is a pod's address"
-    if any(network.version == r.version and network.subnet_of(r) for r in known.ranges):  # type: ignore[arg-type]
-        return "lies in the range of a node's pods"
+    for node_range in known.ranges:
+        inside = network.version == node_range.version and network.subnet_of(node_range)  # type: ignore[arg-type]
+        # Some engines have ranges of their own, and leave what the node says aside.
+        if inside and known.pods.within(node_range, ()):
+            return "lies in the range of a node's pods"
     if (
         pods >= _MANY
         and pods == known.pods.number(network.version)
@@ -303,6 +306,11 @@ CHECK = Check(
             title="Cilium that was told to match pods",
             cluster=_cluster() + _cilium("policy-cidr-match-mode: 'nodes,pods'"),
             object=_ingress("10.244.0.0/16"),
+        ),
+        Example(
+            title="a podCIDR that the engine does not give addresses from",
+            cluster=_cluster("10.99.0.0/24") + _cilium(),
+            object=_egress("10.99.0.0/25"),
         ),
         Example(
             title="a company's network around the pods'",

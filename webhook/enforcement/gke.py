@@ -20,10 +20,13 @@ def _is_netd(clue: Clue) -> bool:
 def _judge_netd(daemon: Workload, cluster: Cluster) -> Sighting:
     config = cluster.config_map(daemon.namespace, NETD_CONFIG)
     calico = truth(config.data.get("enable_calico_network_policy")) if config is not None else None
-    if calico is not False:
+    if calico is None:
         reason = "GKE's netd is there; whether network policy is enabled was not found"
         return Sighting(State.UNKNOWN, "GKE", f"{title(daemon)}: {reason}", reason)
-    clause = "enable_calico_network_policy is false"
+    clause = f"enable_calico_network_policy is {str(calico).lower()}"
+    if calico:
+        where = f"ConfigMap {daemon.namespace}/{NETD_CONFIG}"
+        return Sighting(State.UNKNOWN, "GKE", f"{where}: {clause}", f"GKE's {clause}, which wants an agent to enforce")
     return Sighting(
         State.NOT_ENFORCED,
         "GKE",
