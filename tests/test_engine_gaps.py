@@ -38,6 +38,8 @@ from webhook.model.cluster import Cluster, Completeness
 from webhook.model.objects import (
     ADMIN_NETWORK_POLICY,
     ADMIN_POLICIES,
+    CILIUM_NODE_CONFIG,
+    CLUSTER_NETWORK,
     CLUSTER_NETWORK_POLICY,
     CLUSTER_ROLE,
     CLUSTER_ROLE_BINDING,
@@ -49,6 +51,7 @@ from webhook.model.objects import (
     AdminPolicy,
     ConfigMap,
     Container,
+    EngineSetting,
     LabelSelector,
     Namespace,
     NetworkPolicy,
@@ -217,6 +220,62 @@ def test_a_configmap_that_is_no_json_is_no_lite(text: str) -> None:
     assert said("nothing", npm, ConfigMap("net", "azure-npm-config", {"azure-npm.json": text})).engine == "Azure NPM"
 
 
+@pytest.mark.parametrize(
+    ("config", "node", "state"),
+    [
+        ({}, {"mtu": "1400"}, YES),
+        ({}, {"enable-policy": "always"}, YES),
+        ({}, {"policy-audit-mode": "true"}, State.PARTIAL),
+        ({"policy-audit-mode": "true"}, {"enable-policy": "default"}, NO),
+        ({"policy-audit-mode": "true"}, {"policy-audit-mode": "false"}, State.UNKNOWN),
+        ({"enable-policy": "never"}, {"enable-policy": "never", "policy-audit-mode": "true"}, NO),
+    ],
+)
+def test_settings_of_single_nodes_go_on_top_of_the_others(
+    config: dict[str, str], node: dict[str, str], state: State
+) -> None:
+    agent = daemon("cilium", Container("cilium-agent", "quay.io/cilium/cilium:v1.19.1", ("cilium-agent",)))
+    per_node = EngineSetting(CILIUM_NODE_CONFIG, "net", "edge", node)
+    found = said("nothing", agent, ConfigMap("net", "cilium-config", {"debug": "false", **config}), per_node)
+    assert found.state is state
+    assert ("CiliumNodeConfig net/edge" in " ".join(found.evidence)) == (state not in {YES, NO})
+
+
+def test_openshift_sdn_without_its_list_of_features() -> None:
+    state = cluster("openshift-sdn-networkpolicy")
+    state.remove(CONFIG_MAP, ("openshift-config-managed", "openshift-network-features"))
+    assert features(enforcement_of(state)) == {Feature.NAMED_PORT, Feature.IPV6}
+    able = {"policy_egress": "true", "policy_peer_ipblock_exceptions": "true"}
+    state.put(ConfigMap("openshift-config-managed", "openshift-network-features", able))
+    assert features(enforcement_of(state)) == {Feature.NAMED_PORT, Feature.IPV6}
+    state.put(EngineSetting(CLUSTER_NETWORK, "", "default", {"pluginName": "example.com/other"}))
+    assert enforcement_of(state).state is State.UNKNOWN
+
+
+def test_weave_of_an_untold_version_has_the_gaps_of_all_versions() -> None:
+    weave = daemon("weave-net", Container("weave-npc", "registry.corp/weave-npc@sha256:0123"))
+    assert features(said("nothing", weave)) == WEAVE
+
+
+def test_fields_that_only_some_engines_leave_undone() -> None:
+    """Two selectors in one peer, NotIn for Windows: told where, and once."""
+    both = {"podSelector": {"matchLabels": {"a": "b"}}, "namespaceSelector": {"matchLabels": {"c": "d"}}}
+    negative = {"matchExpressions": [{"key": "a", "operator": "NotIn", "values": ["b"]}]}
+    spec = {"podSelector": negative, "ingress": [{"from": [both, both, {"podSelector": negative}]}]}
+    policy = convert(NetworkPolicy.kind, {"metadata": {"name": "api", "namespace": "shop"}, "spec": spec})
+    assert isinstance(policy, NetworkPolicy)
+    (finding,) = IGNORES_FIELD.run(Context(Operation.CREATE, policy, cluster("weave-2.3")))
+    assert finding.path == "spec.ingress[0].from[0]"
+    assert finding.line == (
+        "Weave Net 2.3 does not read podSelector and namespaceSelector of one peer together; upgrade to 2.6"
+    )
+    windows = Pod("shop", "api-1", {}, owner=("ReplicaSet", "api-5d9f"), node="win-1")
+    (finding,) = IGNORES_FIELD.run(Context(Operation.CREATE, policy, cluster("azure-npm-windows", windows)))
+    assert finding.path == "spec.podSelector.matchExpressions[0]"
+    elsewhere = Pod("shop", "api-2", {}, owner=("ReplicaSet", "api-5d9f"), node="nobody-knows")
+    assert not list(IGNORES_FIELD.run(Context(Operation.CREATE, policy, cluster("azure-npm-windows", elsewhere))))
+
+
 # --- policies of administrators
 
 
@@ -256,6 +315,13 @@ def test_kube_ovn_is_told_to() -> None:
     assert said("kube-ovn").admin_policies[ADMIN_NETWORK_POLICY] is False
     assert set(said("weave").admin_policies) == set(ADMIN_POLICIES)
     assert said("cilium-kube-router").admin_policies == {}, "two engines: each may"
+
+
+def test_a_subject_that_nobody_understands_is_about_nobody() -> None:
+    odd = AdminPolicy(ADMIN_NETWORK_POLICY, "odd", "Admin", 10, AdminPeer())
+    whole = AdminPolicy(ADMIN_NETWORK_POLICY, "whole", "Admin", 10, AdminPeer(namespaces=LabelSelector()))
+    assert not list(OTHER_POLICY_APIS.run(Context(Operation.CREATE, POLICY, Cluster.of([odd], complete=True))))
+    assert not list(OTHER_POLICY_APIS.run(Context(Operation.CREATE, POLICY, Cluster.of([whole], complete=True))))
 
 
 def test_other_policies_are_counted_where_they_may_not_be_named() -> None:
@@ -590,6 +656,15 @@ def test_pods_of_the_host_network_are_at_their_node_s_address() -> None:
     assert list(COVERS_PODS.run(Context(Operation.CREATE, _policy("10.244.1.9/32"), state))) == []
 
 
+def test_a_node_s_address_where_the_engine_matches_nodes() -> None:
+    node = Node("node-9", {}, addresses=("192.168.1.10",))
+    (finding,) = COVERS_PODS.run(Context(Operation.CREATE, _policy("192.168.1.10/32"), cluster("cilium-1.16", node)))
+    assert (finding.level, finding.message) == (
+        Level.NOTE,
+        "192.168.1.10/32 is a node's address: what it masquerades comes from there",
+    )
+
+
 def test_dual_stack_ranges_of_pods() -> None:
     pods = [Pod("shop", f"api-{i}", {}, ips=(f"10.244.1.{i}", f"fd00:10:244::{i}")) for i in range(5)]
     state = cluster("cilium", *pods, Node("node-9", {}, pod_cidrs=("10.244.1.0/24", "fd00:10:244::/64")))
@@ -724,6 +799,13 @@ def test_the_command_speaks_json_for_every_cluster(fixture: str, capsys: pytest.
     text = run_command(capsys, "base", fixture)
     assert text.startswith(told["state"])
     assert text.isprintable() or all(line.isprintable() for line in text.splitlines())
+
+
+def test_nodes_of_which_nothing_is_known_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    node = '{name: eci, labels: {type: virtual-kubelet, alibabacloud.com/virtual-node: "true"}}'
+    (tmp_path / "node.yaml").write_text(f"apiVersion: v1\nkind: Node\nmetadata: {node}\n")
+    out = run_command(capsys, "base", "calico-manifest", more=("--cluster", str(tmp_path)))
+    assert "  covers: 2 of 3 nodes\n  unclear: on eci: something else may enforce there\n" in out
 
 
 def test_the_command_takes_a_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

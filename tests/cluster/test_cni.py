@@ -162,6 +162,31 @@ class TestBesideTheUsualAgents:
             "Calico does not cover it, all traffic passes; pin it to covered nodes [cni-covers-some-nodes]\n"
         )
 
+    def test_who_may_read_policies_is_asked_only_when_wanted(
+        self, webhook: InstalledWebhook, namespace: str, tmp_path: Path
+    ) -> None:
+        """An agent that no family knows, told by its ServiceAccount's rights (facts 1.0.7)."""
+        del namespace
+        plane = webhook.plane
+        roles = [d for d in documents("unknown-cni-reads-policies") if d["kind"].startswith("ClusterRole")]
+        others = [d for d in documents("unknown-cni-reads-policies") if d not in roles]
+        config = tmp_path / "config.yaml"
+        config.write_text("apiVersion: netadmit.io/v1\nkind: Config\nrbacHint: true\n")
+
+        def told(*more: str) -> dict[str, object]:
+            done = webhook.netadmit("enforcement", f"--kubeconfig={plane.kubeconfig}", "-o", "json", *more)
+            assert done.returncode == 0, done.stderr
+            return json.loads(done.stdout)
+
+        with seen(webhook, [*others, LAST]):
+            plane.kubectl("apply", "-f-", stdin=yaml.safe_dump_all(roles))
+            try:
+                assert told()["state"] == "unknown"
+                known = told(f"--config={config}")
+            finally:
+                plane.kubectl("delete", "-f-", stdin=yaml.safe_dump_all(roles))
+        assert (known["state"], known["engine"], known["confidence"]) == ("enforced", "acme-cni", "likely")
+
     def test_it_is_told_anew_when_the_cni_changes(self, webhook: InstalledWebhook, namespace: str) -> None:
         """An enforcer that is installed beside it, and removed: without a restart."""
 

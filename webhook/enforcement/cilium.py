@@ -58,7 +58,7 @@ def _judge(daemon: Workload, cluster: Cluster) -> Sighting:
     state, clause, remedy = _switches(daemon, settings or {})
     if state is State.ENFORCED and settings is None and daemon.name != _ALWAYS_ON:
         state, clause = State.UNKNOWN, "cilium-config ConfigMap could not be read"
-    odd = _odd_nodes(cluster, state)
+    odd = _odd_nodes(cluster, daemon, settings or {})
     if odd and state is State.NOT_ENFORCED:
         state, clause, remedy = State.UNKNOWN, "CiliumNodeConfigs set the policy switches otherwise on some nodes", ""
     version = _version(daemon)
@@ -104,14 +104,12 @@ def _switches(daemon: Workload, data: Labels) -> tuple[State, str, str]:
     return State.ENFORCED, f"enable-policy is {enable}", ""
 
 
-def _odd_nodes(cluster: Cluster, state: State) -> str:
-    """What says that some nodes have other switches than the ConfigMap's; empty when nothing is known to."""
+def _odd_nodes(cluster: Cluster, daemon: Workload, settings: Labels) -> str:
+    """What says that on some nodes the switches make something else of the engine; empty when nothing is known to."""
+    state = _switches(daemon, settings)[0]
     for setting in cluster.engine_settings(CILIUM_NODE_CONFIG):
         switches = {k: v for k, v in setting.data.items() if k in _SWITCHES}
-        if not switches:
-            continue
-        there = _switches(Workload(kind="", namespace="", name="", labels={}), switches)[0]
-        if there is not state:
+        if switches and _switches(daemon, {**settings, **switches})[0] is not state:
             (key, value), *_ = switches.items()
             return f"CiliumNodeConfig {setting.namespace}/{setting.name} sets {key}: {value} on the nodes it selects"
     return ""
