@@ -402,7 +402,9 @@ class Container(Struct, frozen=True, gc=False):
     name: str
     image: str = ""
     args: tuple[str, ...] = ()
-    """The program, empty where the image decides, and the flags that switch a CNI's policy engine; no others."""
+    """The program, empty where the image decides; of its flags only those that switch a CNI's policy engine, and
+    NodeLocal DNSCache's ``-localip``.
+    """
     env: Labels = {}
     """Only the variables that switch a CNI's policy engine."""
 

@@ -90,7 +90,7 @@ _CNI_VARIABLES: Final = ("DISABLE_POLICY", "EXPECT_NPC", "NETWORK_POLICY_ENFORCI
 """The only environment variables that are ever kept: they switch a CNI's policy engine."""
 
 
-_CNI_SWITCHES: Final = frozenset(
+_KEPT_FLAGS: Final = frozenset(
     {
         "enable-anp",
         "enable-k8s-cluster-network-policy",
@@ -99,13 +99,14 @@ _CNI_SWITCHES: Final = frozenset(
         "enable-np",
         "enable-policy",
         "enable-sctp",
+        "localip",
         "network-policy",
         "policy-audit-mode",
         "policy-cidr-match-mode",
         "run-firewall",
     }
 )
-"""The only command line flags that are ever kept: they switch a CNI's policy engine."""
+"""The only command line flags that are ever kept: a CNI's switches of policies, and NodeLocal DNSCache's addresses."""
 
 
 class DecodeError(ValueError):
@@ -217,12 +218,12 @@ def _containers(spec: _WireSystemPodSpec) -> tuple[Container, ...]:
 
 
 def _arguments(command: tuple[str, ...], args: tuple[str, ...]) -> tuple[str, ...]:
-    """The program, empty when the image decides, and the engine switches: nothing else of a command line is kept."""
+    """The program, empty when the image decides, and a few flags: nothing else of a command line is kept."""
     kept = [command[0] if command else ""]
     words = [word.strip("'\"") for argument in (*command, *args) for word in argument.split()]
     for i, word in enumerate(words):
         switch, equals, _ = word.lstrip("-").partition("=")
-        if word.startswith("-") and switch in _CNI_SWITCHES:
+        if word.startswith("-") and switch in _KEPT_FLAGS:
             kept += [word] if equals else [word, *words[i + 1 : i + 2]]
     return tuple(kept) if len(kept) > 1 or kept[0] else ()
 
