@@ -4,7 +4,7 @@ A row is what the policies on one cell say in one direction, as a relation to al
 the egress row of one and the ingress row of the other both let through.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 from webhook.model.objects import Direction, Key, NetworkPolicy
@@ -170,6 +170,7 @@ class Scenario:
                 graph.draw_for(compiled)
             self._changed.setdefault(namespace, {})[f"{namespace}/{name}"] = compiled
         self._rows: dict[tuple[object, ...], Relation] = {}
+        self._rule_rows: dict[tuple[object, ...], Sequence[tuple[Rule, Relation]]] = {}
         self._known_stacks: dict[tuple[object, ...], Stack] = {}
         self._wholes: list[_Whole] = []
         self._version = -1
@@ -251,15 +252,28 @@ class Scenario:
             found = self._rows[key] = row(stack, cell, direction, whole)
         return found
 
+    def rows_by_rule(
+        self, policy: Policy, cell: Cell, direction: Direction, plane: int = 0
+    ) -> Sequence[tuple[Rule, Relation]]:
+        """Whom each rule of a policy is about, and on which ports, where the policy is on this cell."""
+        whole = self._whole(plane)
+        key = (policy, direction, plane, cell.named if direction == INGRESS else None)
+        found = self._rule_rows.get(key)
+        if found is None:
+            rules = policy.rules(direction) or ()
+            found = self._rule_rows[key] = [(rule, relation_of((rule,), cell, direction, whole)) for rule in rules]
+        return found
+
     def everyone(self, plane: int = 0) -> int:
         """All that a row may be about."""
         return self._whole(plane).everyone
 
     def _whole(self, plane: int) -> _Whole:
         graph = self.graph
-        if self._version != graph.version or len(self._rows) > _MOST_ROWS:
+        if self._version != graph.version or len(self._rows) + len(self._rule_rows) > _MOST_ROWS:
             self._version = graph.version
             self._rows.clear()
+            self._rule_rows.clear()
             self._wholes = [_Whole(graph, p) for p in range(self.planes)]
         return self._wholes[plane]
 
