@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "check": "judges files as if they were applied together",
     "checks": "lists the checks, or explains one",
     "connectivity": "says who can reach whom, by workload",
+    "explain": "says whether one may reach another, and which policy and rule on each side says so",
     "diff": "says what a change opens and cuts",
     "audit": "judges what is in the cluster already",
     "enforcement": "says whether this cluster enforces NetworkPolicies, who does, and from what it is told",

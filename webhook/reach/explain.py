@@ -45,7 +45,7 @@ class Query(Struct, frozen=True, gc=False):
     port: int | None = None
 
 
-class Reason(Struct, frozen=True, gc=False):
+class Reason(Struct, frozen=True, gc=False, omit_defaults=True):
     """A policy that isolates one side.
 
     Args:
@@ -53,13 +53,13 @@ class Reason(Struct, frozen=True, gc=False):
         kind: NetworkPolicy, AdminNetworkPolicy, BaselineAdminNetworkPolicy or ClusterNetworkPolicy.
         rule: the index of its first rule that lets the connection through (of an administrator's policy: that is about
             it); None where no rule does.
-        action: what that rule does: Accept, Deny or Pass.
+        action: of an administrator's policy, what that rule does: Accept, Deny or Pass.
     """
 
     name: str
     kind: str
     rule: int | None
-    action: str = "Accept"
+    action: str = ""
 
 
 class Side(Struct, frozen=True, gc=False):
@@ -119,7 +119,14 @@ class Answer(Struct, frozen=True, gc=False):
 
 
 class UnknownNameError(ValueError):
-    """A name that stands for nothing here, or for several things; the message names it."""
+    """A name that stands for nothing here, or for several things; the message names it.
+
+    ``absent`` is the name where there is nothing; another one may have been meant.
+    """
+
+    def __init__(self, message: str, absent: str = "") -> None:
+        super().__init__(message)
+        self.absent = absent
 
 
 class Place:
@@ -152,6 +159,11 @@ class Place:
     @property
     def outside(self) -> bool:
         return isinstance(self.where, Atom)
+
+    @property
+    def namespace(self) -> str:
+        """Empty for the outside."""
+        return "" if isinstance(self.where, Atom) else self.where.namespace
 
 
 class Party:
@@ -211,6 +223,7 @@ class View:
         return found
 
 
+_ONE: Final = (0,)
 _NO_POLICIES: Final = View({0: ALL_PORTS}, ())
 """Of the outside."""
 
@@ -218,7 +231,7 @@ _NO_POLICIES: Final = View({0: ALL_PORTS}, ())
 def _reason(policy: Policy, rules: _Rules, asked: Ports) -> Reason:
     for i, action, ports in rules:
         if intersection(ports, asked):
-            return Reason(policy.name, policy.kind, i, action)
+            return Reason(policy.name, policy.kind, i, "" if policy.tier == "NetworkPolicy" else action)
     return Reason(policy.name, policy.kind, None)
 
 
@@ -238,18 +251,24 @@ class _Block:
     Args:
         rows: what they let through, by addresses of each family.
         policies: each with its rules in the order in which they are asked, and whom each is about.
+        everyone: all that they may be about.
     """
 
     __slots__ = ("_policies", "_rows", "_sets", "_views")
 
     def __init__(
-        self, rows: Mapping[int, Relation], policies: Sequence[tuple[Policy, Sequence[tuple[int, Rule, Relation]]]]
+        self,
+        rows: Mapping[int, Relation],
+        policies: Sequence[tuple[Policy, Sequence[tuple[int, Rule, Relation]]]],
+        everyone: int,
     ) -> None:
         self._rows = rows
         self._policies = policies
-        relations = [*rows.values(), *(relation for _, rules in policies for _, _, relation in rules)]
+        # By which rules are about somebody it is settled what all policies let him do.
+        relations = [relation for _, rules in policies for _, _, relation in rules]
         distinct = dict.fromkeys(others for relation in relations for others in relation.values())
-        longest = max((others.bit_length() for others in distinct), default=0) // 8 + 1
+        distinct.pop(everyone, None)
+        longest = everyone.bit_length() // 8 + 1
         self._sets = [(1 << i, others.to_bytes(longest, "little")) for i, others in enumerate(distinct)]
         self._views: dict[int, View] = {}
 
@@ -257,7 +276,7 @@ class _Block:
         at, bit = other.number >> 3, 1 << (other.number & 7)
         kind = 0
         for mark, others in self._sets:
-            if at < len(others) and others[at] & bit:
+            if others[at] & bit:
                 kind |= mark
         found = self._views.get(kind)
         if found is None:
@@ -266,10 +285,11 @@ class _Block:
 
     def _look(self, number: int) -> View:
         by_plane = {plane: ports_of(row, number) for plane, row in self._rows.items()}
-        policies = [
-            (policy, tuple((i, rule.action, ports) for i, rule, r in rules if (ports := ports_of(r, number))))
-            for policy, rules in self._policies
-        ]
+        policies: list[tuple[Policy, _Rules]] = []
+        for policy, rules in self._policies:
+            about = [(i, rule.action, ports) for i, rule, r in rules if (ports := ports_of(r, number))]
+            # The first rule is the first in either family of addresses.
+            policies.append((policy, tuple(sorted(about) if len(self._rows) > 1 else about)))
         return View(by_plane, policies)
 
 
@@ -292,7 +312,8 @@ class Explainer:
         self._pods: dict[Key, Place] = {}
         self._templates: dict[tuple[str, Key], Place] = {}
         self._by_address: dict[int, Place] | None = None
-        self._blocks: dict[tuple[Cell, Direction, Sequence[int]], _Block] = {}
+        self._blocks: dict[tuple[Direction, Sequence[int]], dict[Cell, _Block]] = {}
+        self._one_plane = self._scenario.planes == 1
         self._alike: dict[tuple[object, ...], _Block] = {}
         self._known: dict[tuple[object, object, Ports], Verdict] = {}
         self._asked: dict[tuple[str, int | None], Ports] = {}
@@ -333,8 +354,8 @@ class Explainer:
             if places := self._of_workload(name):
                 return places
         else:
-            raise UnknownNameError(f"{name}: expected namespace/name, namespace/Kind/name or ip:ADDRESS")
-        raise UnknownNameError(f"{name} is not there")
+            raise UnknownNameError(f"{name}: expected namespace/name, namespace/Kind/name or ip:ADDRESS", name)
+        raise UnknownNameError(f"{name} is not there", name)
 
     def _of_workload(self, name: str) -> Sequence[Place]:
         pods = self._population.pods.get(name)
@@ -504,13 +525,21 @@ class Explainer:
             return None
         return self._view(own.where, other.where, direction)
 
+    def policies_on(self, place: Place, direction: Direction) -> Sequence[Policy]:
+        """The policies that select a place in a direction, in the order in which they are asked."""
+        if isinstance(place.where, Atom):
+            return ()
+        stack = self._scenario.stack(place.where, direction)
+        return (*stack.admin, *stack.own, *stack.baseline)
+
     def _view(self, own: Cell | Atom, other: Cell | Atom, direction: Direction) -> View:
         if isinstance(own, Atom):
             return _NO_POLICIES
-        key = (own, direction, _planes(self._scenario, own, other))
-        found = self._blocks.get(key)
+        planes = _ONE if self._one_plane else _planes(own, other)
+        blocks = self._blocks.setdefault((direction, planes), {})
+        found = blocks.get(own)
         if found is None:
-            found = self._blocks[key] = self._block(*key)
+            found = blocks[own] = self._block(own, direction, planes)
         return found.view(other)
 
     def _block(self, own: Cell, direction: Direction, planes: Sequence[int]) -> _Block:
@@ -531,7 +560,8 @@ class Explainer:
                 )
                 for policy in (*stack.admin, *stack.own, *stack.baseline)
             ]
-            found = _Block({plane: scenario.row(own, direction, plane) for plane in planes}, policies)
+            rows = {plane: scenario.row(own, direction, plane) for plane in planes}
+            found = _Block(rows, policies, scenario.everyone())
             self._alike[key] = found
         return found
 
@@ -561,10 +591,10 @@ def _common_node(pairs: Sequence[tuple[Place, Place]]) -> str:
     return one.node
 
 
-def _planes(scenario: Scenario, own: Cell, other: Cell | Atom) -> Sequence[int]:
-    """The families of addresses in which a side is to be looked at."""
-    if scenario.planes == 1 or isinstance(other, Atom):
-        return (0,)
+def _planes(own: Cell, other: Cell | Atom) -> Sequence[int]:
+    """The families of addresses in which a side is to be looked at, where some pods have both."""
+    if isinstance(other, Atom):
+        return _ONE
     if (own.dual and other.of_ipv6_alone) or (own.of_ipv6_alone and other.dual):
         return (1,)
-    return (0, 1) if own.has_second_family and other.has_second_family else (0,)
+    return (0, 1) if own.has_second_family and other.has_second_family else _ONE
