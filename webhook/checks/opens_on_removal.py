@@ -1,32 +1,12 @@
 """A policy that goes, or lets go of pods, which nothing else isolates: they become open to everyone."""
 
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from webhook.check import DELETE, UPDATE, Check, Context, Example, Finding, Level, count, enumerate_some
 from webhook.concerned import neighbours, selected_classes
-from webhook.enforcement import State
-from webhook.evidence import rendered_by_helm
 from webhook.model.cluster import PodClass
-from webhook.model.objects import (
-    CRON_JOB,
-    DAEMON_SET,
-    DEPLOYMENT,
-    JOB,
-    NETWORK_POLICY,
-    POD,
-    REPLICA_SET,
-    STATEFUL_SET,
-    WORKLOADS,
-    Direction,
-    NetworkPolicy,
-    Pod,
-    Workload,
-)
-
-_CONTROLLERS: Final = {
-    kind.rpartition("/")[2]: kind for kind in (DEPLOYMENT, REPLICA_SET, STATEFUL_SET, DAEMON_SET, JOB, CRON_JOB)
-}
+from webhook.model.objects import NETWORK_POLICY, POD, WORKLOADS, Direction, NetworkPolicy, Pod
+from webhook.removal import ends, nothing_to_lose
 
 
 def run(ctx: Context) -> Iterator[Finding]:
@@ -37,7 +17,7 @@ def run(ctx: Context) -> Iterator[Finding]:
     left_open: Sequence[Direction] = before.directions
     if after is not None and after.spec.pod_selector == before.spec.pod_selector:
         left_open = [d for d in before.directions if d not in after.directions]
-    if not left_open or _nothing_to_lose(ctx):
+    if not left_open or nothing_to_lose(ctx):
         return
     freed = {d: pods for d in left_open if (pods := _freed(ctx, before, after, d))}
     if not freed:
@@ -63,12 +43,6 @@ def run(ctx: Context) -> Iterator[Finding]:
         yield Finding(path, seen, remedy, level, f"{words} {','.join(workloads)}")
 
 
-def _nothing_to_lose(ctx: Context) -> bool:
-    """Where everything goes, and where no policy is enforced anyway, nothing is opened."""
-    namespace = ctx.cluster.namespace(ctx.namespace)
-    return (namespace is not None and namespace.terminating) or ctx.enforcement.state is State.NOT_ENFORCED
-
-
 def _closes(ctx: Context) -> bool:
     """Whether the engine closes a pod that no policy selects (`webhook.enforcement.cilium`)."""
     found = ctx.enforcement
@@ -88,27 +62,7 @@ def _freed(ctx: Context, before: NetworkPolicy, after: NetworkPolicy | None, dir
             selector = ctx.compile(policy.spec.pod_selector)
             ctx.spend(len(left) * (1 + len(selector.terms)))
             left = [c for c in left if not c.matched_by(selector)]
-    return [p for c in left for p in c.pods.values() if not p.terminating and not p.host_network and not _ends(ctx, p)]
-
-
-def _ends(ctx: Context, pod: Pod) -> bool:
-    """Whether the pod's workload is gone, so that the pod is about to be collected.
-
-    helm uninstall deletes workloads, then policies, and waits for nothing: the pods still run then. Custom resources it
-    deletes last of all (pkg/release/v1/util/kind_sorter.go lessByKind), so what an operator made of one is all there.
-    """
-    _, kind, name = pod.workload.split("/", 2)
-    while kind in _CONTROLLERS:
-        known = _CONTROLLERS[kind]
-        if not ctx.cluster.complete(known):
-            return False
-        controller = ctx.cluster.get(known, (pod.namespace, name))
-        if not isinstance(controller, Workload):
-            return True
-        if controller.owner is None:
-            return False
-        kind, name = controller.owner
-    return kind not in {"Pod", "Node"} and ctx.operation is DELETE and rendered_by_helm(ctx.policy.metadata)
+    return [p for c in left for p in c.pods.values() if not p.terminating and not p.host_network and not ends(ctx, p)]
 
 
 def _together(freed: dict[Direction, list[Pod]]) -> Iterator[tuple[Sequence[Direction], list[Pod]]]:

@@ -153,15 +153,17 @@ class Change:
         """The cells that some NetworkPolicy isolated before, and none does after."""
         return [c for c in self.near if self.before.stack(c, direction).own and not self.after.stack(c, direction).own]
 
-    def partners_before(self, cell: Cell, direction: Direction) -> Relation:
+    def partners_before(self, cell: Cell, direction: Direction, among: int | None = None) -> Relation:
         """Who could reach a cell, or whom it could reach (`Partners.of`)."""
-        return self._partners_of(self.before, cell, direction)
+        return self._partners_of(self.before, cell, direction, among)
 
-    def partners_after(self, cell: Cell, direction: Direction) -> Relation:
+    def partners_after(self, cell: Cell, direction: Direction, among: int | None = None) -> Relation:
         """Who can reach a cell, or whom it can reach (`Partners.of`)."""
-        return self._partners_of(self.after, cell, direction)
+        return self._partners_of(self.after, cell, direction, among)
 
-    def _partners_of(self, scenario: Scenario, cell: Cell, direction: Direction) -> Relation:
+    def _partners_of(self, scenario: Scenario, cell: Cell, direction: Direction, among: int | None) -> Relation:
+        if among is not None:
+            return self._partners.of(scenario, cell, direction, among)
         key = (scenario is self.after, cell, direction)
         found = self._kept.get(key)
         if found is None:

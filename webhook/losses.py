@@ -1,0 +1,378 @@
+"""Which Services lose clients by the policy under review: who could reach their ready backends, and who still can.
+
+Policies act where the pods are, on their own ports (facts 3.3.12): so what a Service loses is what its backends lose on
+its target ports. Only Services of the policy's own namespace are looked at: no other backends' ingress changes.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Final
+from weakref import WeakKeyDictionary
+
+from webhook.backends import endpoints, find_port, headless
+from webhook.check import Context, View
+from webhook.impact import impact
+from webhook.model.cluster import PodClass
+from webhook.model.objects import (
+    NETWORK_POLICY,
+    POD,
+    Direction,
+    HTTPRoute,
+    Ingress,
+    NetworkPolicy,
+    Pod,
+    Service,
+    ServicePort,
+)
+from webhook.reach.change import Change, reach_on
+from webhook.reach.graph import Cell
+from webhook.reach.policy import EGRESS, INGRESS
+from webhook.reach.ports import ALL_PORTS, NO_PORTS, Ports, intersection, joined, port_range, union
+from webhook.reach.relation import Relation, join, minus, numbers, ports_of
+from webhook.reach.scenario import Scenario
+
+_STEPS_OF_A_SERVICE: Final = 10
+_STEPS_OF_A_LOOK: Final = 40
+"""What it costs to find out who reaches a cell."""
+_PLACES: Final = ("NodePort", "LoadBalancer")
+
+
+class Losing:
+    """A Service whose ready backends lose somebody on its target ports.
+
+    Args:
+        service: the Service.
+        direction: at whose end it is lost: Ingress by the backends' policies, Egress by those of the clients.
+        backends: its ready endpoints, each with the cell that it is in; those that run where none is ready.
+        own: cells that are no clients: the backend itself, where it is just one pod.
+    """
+
+    __slots__ = ("backends", "direction", "own", "service")
+
+    def __init__(self, service: Service, direction: Direction, backends: Sequence[tuple[Cell, Pod]], own: int) -> None:
+        self.service = service
+        self.direction = direction
+        self.backends = backends
+        self.own = own
+
+    def targets(self, port: int | str | None = None) -> Iterator[tuple[Cell, Ports]]:
+        """The cells of its backends with their ports that it leads to; those alike once.
+
+        Args:
+            port: of one of its ports, by number or name; of all where it has no such port.
+        """
+        chosen = [p for p in self.service.spec.ports if port in (p.port, p.name)]
+        return iter(dict.fromkeys((c, target_ports(self.service, p, chosen)) for c, p in self.backends))
+
+    @property
+    def exposed(self) -> bool:
+        """Whether clients outside the cluster reach it without any further object."""
+        spec = self.service.spec
+        return spec.type in _PLACES or bool(spec.external_ips)
+
+
+def target_ports(service: Service, pod: Pod, only: Sequence[ServicePort] = ()) -> Ports:
+    """The ports of a pod that a Service leads to.
+
+    Nothing translates the port of a headless Service: its clients use the pods' own, whatever it says.
+
+    Args:
+        service: the Service.
+        pod: one of its pods.
+        only: these of its ports; all where there is none.
+    """
+    ports = only or service.spec.ports
+    direct = headless(service.spec)
+    if direct and not ports:
+        return ALL_PORTS
+    found: list[tuple[int, int]] = []
+    for port in ports:
+        target = port.port if port.target_port is None else port.target_port
+        if isinstance(target, str):
+            named = find_port(pod, target, port.protocol)
+            found += port_range(port.protocol, named.number, named.number) if named else ()
+        else:
+            found += port_range(port.protocol, target, target)
+        if direct:
+            found += port_range(port.protocol, port.port, port.port)
+    return joined(found)
+
+
+class Losses:
+    """What the Services of the policy's namespace lose.
+
+    Args:
+        ctx: the policy under review.
+    """
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self.change: Change = impact(ctx)
+
+    # --- whom it is about
+
+    @cached_property
+    def services(self) -> Sequence[Losing]:
+        """The Services with backends that lose somebody, by name."""
+        if not (self._lost_in or self._lost_out):
+            return ()
+        found = sorted(self._ctx.cluster.services_in(self._ctx.namespace), key=lambda s: s.metadata.name)
+        return [losing for service in found if (losing := self._losing(service)) is not None]
+
+    def _losing(self, service: Service) -> Losing | None:
+        ctx = self._ctx
+        ctx.spend(_STEPS_OF_A_SERVICE)
+        if service.spec.type == "ExternalName":
+            return None
+        classes: Sequence[PodClass] = ()
+        if service.spec.selector:
+            classes = ctx.select(ctx.compile_labels(service.spec.selector), {ctx.namespace})
+            pods = _serving(service, classes)
+        else:
+            pods = self._by_address(service)
+        ctx.spend(len(pods))
+        graph = self.change.graph
+        backends = [(c, p) for p in pods if (c := graph.cell_of(POD, p.key)) is not None]
+        for cell, pod in backends:
+            direction = self._loses(cell, target_ports(service, pod))
+            if direction is not None:
+                own = 0
+                if len(backends) == 1:  # it reaches itself; and a template of more is no other client
+                    own = 1 << backends[0][0].number
+                    for other in graph.cells_of(classes):
+                        own |= 1 << other.number
+                return Losing(service, direction, backends, own)
+        return None
+
+    def _by_address(self, service: Service) -> Sequence[Pod]:
+        """The pods behind a Service that others fill; none where somebody else is behind it, too."""
+        ready: set[str] = set()
+        for found in self._ctx.cluster.slices_of(*service.key):
+            self._ctx.spend(len(found.addresses))
+            ready.update(a for a in found.addresses if a not in found.unready)
+        if not ready:
+            return ()
+        pods: list[Pod] = []
+        for cell in self.change.near:
+            self._ctx.spend(1 + len(cell.pods))
+            for key in cell.pods:
+                pod = self._ctx.cluster.get(POD, key)
+                if isinstance(pod, Pod) and not cell.host_network and not ready.isdisjoint(pod.ips):
+                    pods.append(pod)
+        left = ready.difference(*(pod.ips for pod in pods))
+        return () if left else pods
+
+    def _loses(self, cell: Cell, ports: Ports) -> Direction | None:
+        """At whose end a cell loses somebody on these ports."""
+        if intersection(self._lost_in.get(cell, NO_PORTS), ports):
+            return INGRESS
+        if self._lost_out and intersection(ports_of(self._lost_out, cell.number), ports):
+            return EGRESS
+        return None
+
+    @cached_property
+    def _lost_in(self) -> Mapping[Cell, Ports]:
+        """On which ports cells let fewer in than before."""
+        found: dict[Cell, Ports] = {}
+        known: dict[tuple[int, int], Ports] = {}
+        for cell in self._to_blame(INGRESS):
+            lost = NO_PORTS
+            for plane in range(self.change.before.planes):
+                was, will = (s.row(cell, INGRESS, plane) for s in (self.change.before, self.change.after))
+                pair = id(was), id(will)
+                if pair not in known:
+                    known[pair] = joined(r for ports in minus(was, will) for r in ports)
+                lost = union(lost, known[pair])
+            if lost:
+                found[cell] = lost
+        return found
+
+    @cached_property
+    def _lost_out(self) -> Relation:
+        """Whom cells may no longer reach."""
+        found: Relation = {}
+        known: set[tuple[int, int]] = set()
+        for cell in self._to_blame(EGRESS):
+            for plane in range(self.change.before.planes):
+                was, will = (s.row(cell, EGRESS, plane) for s in (self.change.before, self.change.after))
+                if (id(was), id(will)) not in known:
+                    known.add((id(was), id(will)))
+                    join(found, minus(was, will))
+        return found
+
+    def _to_blame(self, direction: Direction) -> Iterator[Cell]:
+        """The cells whose row the policy under review may have changed: of all that arrive in files it is just one."""
+        name = "/".join(self._ctx.policy.key)
+        for cell in self.change.touched(direction):
+            self._ctx.spend(2)
+            if self._ctx.view is not View.CHECK or any(
+                policy.name == name
+                for scenario in (self.change.before, self.change.after)
+                for policy in scenario.stack(cell, direction).own
+            ):
+                yield cell
+
+    def stated(self, losing: Losing) -> bool:
+        """Whether it is said in so many words: a direction listed, and no rule at all for it (CHECKS.md, conduct 2)."""
+        if self._ctx.view is not View.CHECK:
+            return says_deny_all(self._ctx.policy, losing.direction)
+        if losing.direction == EGRESS:
+            cells: Sequence[Cell] = self.change.touched(EGRESS)
+        else:
+            cells = [cell for cell, _ in losing.backends]
+        names = {
+            policy.name
+            for cell in dict.fromkeys(cells)
+            for policy in self.change.after.stack(cell, losing.direction).own
+            if policy.rules(losing.direction) == ()
+        }
+        return any("/".join(key) in names for key in self._ctx.cluster.arriving_policies)
+
+    @cached_property
+    def known(self) -> bool:
+        """Whether all is known that may still let somebody through: other policies, and other pods."""
+        if self._ctx.cluster.complete(NETWORK_POLICY, POD):
+            return True
+        self._ctx.unknown.add(
+            "policies and pods: not all are known, so whether a Service loses its clients was not judged"
+        )
+        return False
+
+    # --- who reaches it
+
+    def reached(self, losing: Losing, among: int, port: int | str | None = None) -> bool:
+        """Whether any of these still reaches any of its backends."""
+        return self._reached(self.change.after, losing, among, port)
+
+    def was_reached(self, losing: Losing, among: int, port: int | str | None = None) -> bool:
+        """Whether any of these could reach any of its backends."""
+        return self._reached(self.change.before, losing, among, port)
+
+    def _reached(self, scenario: Scenario, losing: Losing, among: int, port: int | str | None) -> bool:
+        among &= ~losing.own
+        for cell, ports in losing.targets(port):
+            admitted = _admitted(scenario, cell, ports) & among & ~_itself(cell)
+            if not admitted:
+                continue
+            if scenario.planes == 1 and admitted & ~self._bound(scenario):
+                return True  # nothing restricts them: no need to look at them
+            if self._look(scenario, cell, ports, admitted):
+                return True
+        return False
+
+    def clients_before(self, losing: Losing, among: int, port: int | str | None = None) -> int:
+        """Those of these that could reach any of its backends."""
+        found = 0
+        for cell, ports in losing.targets(port):
+            admitted = _admitted(self.change.before, cell, ports) & among & ~losing.own & ~_itself(cell)
+            if admitted:
+                found |= self._look(self.change.before, cell, ports, admitted)
+        return found
+
+    def _look(self, scenario: Scenario, cell: Cell, ports: Ports, among: int) -> int:
+        self._ctx.spend(_STEPS_OF_A_LOOK + among.bit_count() // 4)
+        look = self.change.partners_before if scenario is self.change.before else self.change.partners_after
+        return reach_on(look(cell, INGRESS, among), ports)
+
+    def _bound(self, scenario: Scenario) -> int:
+        return self._bound_before if scenario is self.change.before else self._bound_after
+
+    @cached_property
+    def _bound_before(self) -> int:
+        return self.change.before.bound(EGRESS)
+
+    @cached_property
+    def _bound_after(self) -> int:
+        return self.change.after.bound(EGRESS)
+
+    # --- sets of others
+
+    @cached_property
+    def own_namespace(self) -> int:
+        """The pods and templates of the policy's namespace."""
+        found = 0
+        for cell in self.change.near:
+            if cell.namespace == self._ctx.namespace:
+                found |= 1 << cell.number
+        return found
+
+    @property
+    def host_network(self) -> int:
+        """The pods on their node's network."""
+        graph = self.change.graph
+        return graph.everyone & ~graph.selectable & ~graph.outside
+
+    def somebody_running(self, losing: Losing) -> bool:
+        """Whether any running pod but its own could reach any of its backends; those of the host network are on every
+        node and prove nothing.
+        """
+        graph = self.change.graph
+        backing = losing.own
+        for cell, _ in losing.backends:
+            backing |= 1 << cell.number
+        among = graph.selectable & ~backing
+        bound = self._bound(self.change.before)
+        for cell, ports in losing.targets():
+            admitted = _admitted(self.change.before, cell, ports) & among
+            sure = admitted & ~bound if self.change.before.planes == 1 else 0
+            if self._runs(sure) or self._runs(self._look(self.change.before, cell, ports, admitted & ~sure)):
+                return True
+        return False
+
+    def _runs(self, cells: int) -> bool:
+        for number in numbers(cells):
+            self._ctx.spend()
+            if self.change.graph.cells[number].pods:
+                return True
+        return False
+
+
+def says_deny_all(policy: NetworkPolicy, direction: Direction) -> bool:
+    """Whether a policy lists a direction and has no rule for it."""
+    return direction in policy.directions and not (policy.spec.ingress if direction == INGRESS else policy.spec.egress)
+
+
+def path_of(policy: NetworkPolicy, direction: Direction) -> str:
+    """Where a policy says whom it lets through: its one rule, or all of them."""
+    rules = policy.spec.ingress if direction == INGRESS else policy.spec.egress
+    return f"spec.{direction.lower()}" + ("[0]" if len(rules) == 1 else "")
+
+
+def _serving(service: Service, classes: Sequence[PodClass]) -> Sequence[Pod]:
+    """A Service's ready endpoints; where none is ready, those of its pods that run."""
+    found = endpoints(service, classes)
+    if found:
+        return found
+    return [p for c in classes for p in c.pods.values() if not p.terminating and p.phase != "Pending"]
+
+
+def _admitted(scenario: Scenario, cell: Cell, ports: Ports) -> int:
+    """Whom a cell's own policies let in on any of these ports."""
+    found = 0
+    for plane in range(scenario.planes):
+        found |= reach_on(scenario.row(cell, INGRESS, plane), ports)
+    return found
+
+
+def _itself(cell: Cell) -> int:
+    return 1 << cell.number if len(cell.pods) <= 1 else 0
+
+
+def routes_to(ctx: Context, service: Service) -> Sequence[Ingress | HTTPRoute]:
+    """The Ingresses and HTTPRoutes that send traffic to a Service."""
+    return [r for r in ctx.cluster.referrers_of(*service.key) if isinstance(r, Ingress | HTTPRoute)]
+
+
+_memory: Final[WeakKeyDictionary[Context, Losses]] = WeakKeyDictionary()
+
+
+def losses(ctx: Context) -> Losses:
+    """What the policy under review takes from Services; all checks of one review share it.
+
+    Raises:
+        TooLargeError: it takes more steps than are left.
+    """
+    found = _memory.get(ctx)
+    if found is None:
+        found = _memory[ctx] = Losses(ctx)
+    return found
