@@ -1,0 +1,185 @@
+"""A policy that takes every client from a Service: nobody who could reach its ready backends still can."""
+
+from collections.abc import Iterator
+
+from webhook.check import Check, Context, Example, Finding, Level, View, enumerate_some
+from webhook.losses import Losing, Losses, losses, path_of, routes_to
+from webhook.model.objects import NETWORK_POLICY, POD, WORKLOADS, Direction, NetworkPolicy
+from webhook.parties import Parties, describe_ports
+from webhook.reach.ports import NO_PORTS, union
+from webhook.removal import nothing_to_lose
+
+_EVERYBODY = -1
+
+
+def run(ctx: Context) -> Iterator[Finding]:
+    if ctx.view is View.AUDIT:
+        return
+    found = losses(ctx)
+    cut = [losing for losing in found.services if _cut(ctx, found, losing)]
+    if not cut or nothing_to_lose(ctx):
+        return
+    alike: dict[tuple[Level, Direction], list[Losing]] = {}
+    for losing in cut:
+        level = Level.NOTE if found.stated(losing) or not found.known else Level.WARNING
+        alike.setdefault((level, losing.direction), []).append(losing)
+    for (level, direction), every in alike.items():
+        names = [losing.service.metadata.name for losing in every]
+        which = f"Service{'s' if len(names) > 1 else ''} {enumerate_some(names)}"
+        message = f"cuts every client off {which}{_on(every)}: {_who(ctx, found, every[0])} could reach {_it(every)}"
+        remedy = "add a rule for those it needs" if direction == "Ingress" else "add a rule to it"
+        yield Finding(path_of(ctx.policy, direction), message, remedy, level, f"{direction} {','.join(names)}")
+
+
+def _cut(ctx: Context, found: Losses, losing: Losing) -> bool:
+    """Whether it had clients, and has none left; others that may come count as left."""
+    if found.reached(losing, _EVERYBODY):
+        return False
+    if found.somebody_running(losing):
+        return True
+    outside = found.change.graph.outside
+    return (losing.exposed or bool(routes_to(ctx, losing.service))) and found.was_reached(losing, outside)
+
+
+def _on(every: list[Losing]) -> str:
+    if len(every) > 1:
+        return ""
+    ports = NO_PORTS
+    for _, targets in every[0].targets():
+        ports = union(ports, targets)
+    return f" on {describe_ports(ports)}"
+
+
+def _it(every: list[Losing]) -> str:
+    return "it" if len(every) == 1 else "the first"
+
+
+def _who(ctx: Context, found: Losses, losing: Losing) -> str:
+    """Some of those who could reach it: those of the own namespace, by name."""
+    here = found.clients_before(losing, found.own_namespace)
+    for cell, _ in losing.backends:
+        here &= ~(1 << cell.number)
+    graph = found.change.graph
+    elsewhere = graph.selectable & ~found.own_namespace
+    parts = [Parties(ctx, graph).who(here, 2)[0]] if here else []
+    if found.was_reached(losing, elsewhere):
+        parts.append("pods of other namespaces")
+    elif not parts:
+        parts.append("the outside")
+    return " and ".join(parts)
+
+
+_CLUSTER = """
+apiVersion: v1
+kind: Pod
+metadata: {name: api-0, namespace: shop, labels: {app: api}}
+spec: {containers: [{name: api, ports: [{name: http, containerPort: 8080}]}]}
+status: {phase: Running, podIP: 10.0.0.1, conditions: [{type: Ready, status: "True"}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web-0, namespace: shop, labels: {app: web}}
+status: {phase: Running, podIP: 10.0.0.2, conditions: [{type: Ready, status: "True"}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: api, namespace: shop}
+spec: {selector: {app: api}, ports: [{port: 80, targetPort: http}]}
+"""
+_POLICY = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {{name: {name}, namespace: shop}}
+spec:
+  podSelector: {{matchLabels: {{app: {app}}}}}
+  policyTypes: [{types}]
+{rules}
+"""
+_NOBODY = "  ingress: [{from: [{podSelector: {matchLabels: {app: wbe}}}]}]"
+_WRONG_PORT = "  ingress: [{from: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 80}]}]"
+_WEB = "  ingress: [{from: [{podSelector: {matchLabels: {app: web}}}]}]"
+_PORTS_FOR_WEB = _WEB.replace("}]}]", "}], ports: [{port: http}]}]")
+
+
+def _policy(rules: str = "", name: str = "api", app: str = "api", types: str = "Ingress") -> str:
+    return _POLICY.format(name=name, app=app, types=types, rules=rules)
+
+
+CHECK = Check(
+    id="cuts-service",
+    level=Level.WARNING,
+    summary="a Service loses every client",
+    rationale="Policies act on the pods behind a Service, on their own ports. When no pod, and for what is exposed "
+    "nothing outside, that could reach its ready endpoints before is let through any more, the Service is dead, though "
+    "its endpoints are ready and its health checks pass: the kubelet is on the pods' own node, which policies always "
+    "let in. All other policies count, and so do pods that templates will make.",
+    remedy="Add a rule for the clients that it needs, on the target port. A policy that shall deny everything lists the "
+    "direction and has no rule for it: about that nothing is said.",
+    run=run,
+    judges=(NetworkPolicy.kind,),
+    rests_on=(NETWORK_POLICY, POD, *WORKLOADS),
+    bad=(
+        Example(
+            title="a rule that lets in nobody who is there",
+            cluster=_CLUSTER,
+            object=_policy(_NOBODY),
+            says="cuts every client off Service api on TCP 8080: Pod/web-0 could reach it; add a rule for those it",
+        ),
+        Example(
+            title="a rule for the Service's port instead of the pods'",
+            cluster=_CLUSTER.replace("targetPort: http", "targetPort: 8081"),
+            object=_policy(_WRONG_PORT),
+            says="cuts every client off Service api on TCP 8081",
+        ),
+        Example(
+            title="the only client is no longer let out",
+            cluster=_CLUSTER + "---" + _policy(_WEB),
+            object=_policy("  egress: [{ports: [{port: 53, protocol: UDP}]}]", "web", "web", "Egress"),
+            says="cuts every client off Service api on TCP 8080: Pod/web-0 could reach it; add a rule to it",
+        ),
+        Example(
+            title="an update that lets go of the last client",
+            cluster=_CLUSTER,
+            old=_policy(_WEB),
+            object=_policy(_NOBODY),
+            says="Pod/web-0 could reach it",
+        ),
+        Example(
+            title="deny all: stated, so only noted",
+            cluster=_CLUSTER,
+            object=_policy(),
+            says="cuts every client off Service api",
+            level=Level.NOTE,
+        ),
+    ),
+    good=(
+        Example(title="a client is let in", cluster=_CLUSTER, object=_policy(_PORTS_FOR_WEB)),
+        Example(
+            title="another policy lets one in",
+            cluster=_CLUSTER + "---" + _policy(_WEB, "web"),
+            object=_policy(_NOBODY),
+        ),
+        Example(
+            title="nobody could reach it before",
+            cluster=_CLUSTER + "---" + _policy("", "default-deny"),
+            object=_policy(_NOBODY),
+        ),
+        Example(
+            title="its clients are yet to come, and their template is there",
+            cluster=_CLUSTER
+            + """
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: wbe, namespace: shop}
+spec: {template: {metadata: {labels: {app: wbe}}}}
+""",
+            object=_policy(_NOBODY),
+        ),
+        Example(
+            title="a policy that comes before its workload",
+            cluster=_CLUSTER.replace("phase: Running", "phase: Pending").replace('"True"', '"False"'),
+            object=_policy(_NOBODY),
+        ),
+    ),
+)
