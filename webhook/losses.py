@@ -1,7 +1,7 @@
 """Which Services lose clients by the policy under review: who could reach their ready backends, and who still can.
 
 Policies act where the pods are, on their own ports (facts 3.3.12): so what a Service loses is what its backends lose on
-its target ports. Only Services of the policy's own namespace are looked at: no other backends' ingress changes.
+its target ports. The Services of the policy's own namespace are looked at: no other backends' ingress changes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -117,16 +117,17 @@ class Losses:
         if not (self._lost_in or self._lost_out):
             return ()
         found = sorted(self._ctx.cluster.services_in(self._ctx.namespace), key=lambda s: s.metadata.name)
-        return [losing for service in found if (losing := self._losing(service)) is not None]
+        return [losing for service in found if (losing := self.losing(service)) is not None]
 
-    def _losing(self, service: Service) -> Losing | None:
+    def losing(self, service: Service) -> Losing | None:
+        """What a Service loses, of whatever namespace; None where no ready backend loses anybody."""
         ctx = self._ctx
         ctx.spend(_STEPS_OF_A_SERVICE)
         if service.spec.type == "ExternalName":
             return None
         classes: Sequence[PodClass] = ()
         if service.spec.selector:
-            classes = ctx.select(ctx.compile_labels(service.spec.selector), {ctx.namespace})
+            classes = ctx.select(ctx.compile_labels(service.spec.selector), {service.metadata.namespace})
             pods = _serving(service, classes)
         else:
             pods = self._by_address(service)
@@ -153,7 +154,7 @@ class Losses:
         if not ready:
             return ()
         pods: list[Pod] = []
-        for cell in self.change.near:
+        for cell in self.change.graph.cells_in(service.metadata.namespace):
             self._ctx.spend(1 + len(cell.pods))
             for key in cell.pods:
                 pod = self._ctx.cluster.get(POD, key)
@@ -295,6 +296,11 @@ class Losses:
             if cell.namespace == self._ctx.namespace:
                 found |= 1 << cell.number
         return found
+
+    @property
+    def takes_from_clients(self) -> bool:
+        """Whether pods of the policy's namespace may reach fewer others than before."""
+        return bool(self._lost_out)
 
     @property
     def host_network(self) -> int:
