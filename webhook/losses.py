@@ -263,11 +263,19 @@ class Losses:
 
     def clients_before(self, losing: Losing, among: int, port: int | str | None = None) -> int:
         """Those of these that could reach any of its backends."""
+        return self._clients(self.change.before, losing, among, port)
+
+    def lets_fewer_in(self, losing: Losing, among: int, port: int | str | None = None) -> bool:
+        """Whether any of these could reach any of its backends, and reaches none any more."""
+        before = self._clients(self.change.before, losing, among, port)
+        return bool(before & ~self._clients(self.change.after, losing, before, port))
+
+    def _clients(self, scenario: Scenario, losing: Losing, among: int, port: int | str | None) -> int:
         found = 0
         for cell, ports in losing.targets(port):
-            admitted = _admitted(self.change.before, cell, ports) & among & ~losing.own & ~_itself(cell)
+            admitted = _admitted(scenario, cell, ports) & among & ~losing.own & ~_itself(cell)
             if admitted:
-                found |= self._look(self.change.before, cell, ports, admitted)
+                found |= self._look(scenario, cell, ports, admitted)
         return found
 
     def _look(self, scenario: Scenario, cell: Cell, ports: Ports, among: int) -> int:
