@@ -429,21 +429,21 @@ def deletes(*objects: dict[str, Any], old: dict[str, Any] | None = None, complet
 def test_the_deleted_policy_counts_neither_way() -> None:
     assert deletes(pod("api-1"), policy()) == deletes(pod("api-1"))
     assert [f.line for f in deletes(pod("api-1"))] == [
-        "opens ingress of 1 pod (Pod/api-1) to everyone; apply its replacement first"
+        "opens ingress of 1 pod (Pod/api-1) to everyone (new: the outside); apply its replacement first"
     ]
 
 
 def test_each_direction_is_judged_for_itself() -> None:
     both = policy(policyTypes=["Ingress", "Egress"])
     assert [f.message for f in deletes(pod("api-1"), policy("", "deny"), old=both)] == [
-        "opens egress of 1 pod (Pod/api-1) to everyone"
+        "opens egress of 1 pod (Pod/api-1) to everyone (new: the outside)"
     ]
     inside = policy("db", "deny")
     assert [
         f.message for f in deletes(pod("api-1"), pod("db-0"), inside, old=policy("", policyTypes=["Ingress", "Egress"]))
     ] == [
-        "opens ingress of 1 pod (Pod/api-1) to everyone",
-        "opens egress of 2 pods (Pod/api-1, Pod/db-0) to everyone",
+        "opens ingress of 1 pod (Pod/api-1) to everyone (new: Pod/db-0 and the outside)",
+        "opens egress of 2 pods (Pod/api-1, Pod/db-0) to everyone (new: Pod/api-1 and the outside)",
     ]
 
 

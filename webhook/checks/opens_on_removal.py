@@ -1,12 +1,22 @@
 """A policy that goes, or lets go of pods, which nothing else isolates: they become open to everyone."""
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from webhook.check import DELETE, UPDATE, Check, Context, Example, Finding, Level, count, enumerate_some
 from webhook.concerned import neighbours, selected_classes
+from webhook.impact import impact
 from webhook.model.cluster import PodClass
 from webhook.model.objects import NETWORK_POLICY, POD, WORKLOADS, Direction, NetworkPolicy, Pod
+from webhook.parties import Parties
+from webhook.reach.change import Change, reach_on
+from webhook.reach.graph import Cell
+from webhook.reach.ports import ALL_PORTS
+from webhook.reach.relation import bits_of, minus, numbers
 from webhook.removal import ends, nothing_to_lose
+
+_MOST_CELLS: Final = 4
+"""Kinds of pods of which it is looked up who is let in; the rest is as the first ones, mostly."""
 
 
 def run(ctx: Context) -> Iterator[Finding]:
@@ -22,6 +32,10 @@ def run(ctx: Context) -> Iterator[Finding]:
     freed = {d: pods for d in left_open if (pods := _freed(ctx, before, after, d))}
     if not freed:
         return
+    closes = _closes(ctx)
+    change = impact(ctx)
+    if not closes:
+        freed = {d: left for d, pods in freed.items() if (left := _opened(change, pods, d))}
     if not ctx.cluster.complete(NETWORK_POLICY):
         ctx.unknown.add(
             "policies: not all are known, so whether another one still isolates the same pods was not judged"
@@ -35,10 +49,10 @@ def run(ctx: Context) -> Iterator[Finding]:
         words = " and ".join(d.lower() for d in directions)
         workloads = sorted({p.workload.partition("/")[2] for p in pods})
         who = f"{count(len(pods), 'pod')} ({enumerate_some(workloads, 2)})"
-        if _closes(ctx):
+        if closes:
             seen = f"closes {words} of {who}: Cilium's enable-policy is always"
         else:
-            seen = f"opens {words} of {who} to everyone"
+            seen = f"opens {words} of {who} to {_whom(ctx, change, pods, directions[0])}"
         remedy = "apply its replacement first"
         yield Finding(path, seen, remedy, level, f"{words} {','.join(workloads)}")
 
@@ -63,6 +77,39 @@ def _freed(ctx: Context, before: NetworkPolicy, after: NetworkPolicy | None, dir
             ctx.spend(len(left) * (1 + len(selector.terms)))
             left = [c for c in left if not c.matched_by(selector)]
     return [p for c in left for p in c.pods.values() if not p.terminating and not p.host_network and not ends(ctx, p)]
+
+
+def _opened(change: Change, pods: list[Pod], direction: Direction) -> list[Pod]:
+    """Those of the pods to which more is let through than before: an administrator's policy may still hold it off."""
+    planes = range(change.before.planes)
+    known: dict[Cell, bool] = {}
+    found = []
+    for pod in pods:
+        cell = change.graph.cell_of(POD, pod.key)
+        if cell is None:
+            continue
+        if cell not in known:
+            rows = ((change.after.row(cell, direction, p), change.before.row(cell, direction, p)) for p in planes)
+            known[cell] = any(minus(after, before) for after, before in rows)
+        if known[cell]:
+            found.append(pod)
+    return found
+
+
+def _whom(ctx: Context, change: Change, pods: list[Pod], direction: Direction) -> str:
+    """To whom they are opened: ``everyone``, or whom administrators' policies leave; and who of them is new."""
+    cells = dict.fromkeys(c for p in pods if (c := change.graph.cell_of(POD, p.key)) is not None)
+    everyone = all(change.after.row(c, direction) == {ALL_PORTS: change.after.everyone()} for c in cells)
+    new = 0
+    for cell in list(cells)[:_MOST_CELLS]:
+        ctx.spend(100 + len(change.graph.cells) // 8)
+        gained = minus(change.partners_after(cell, direction), change.partners_before(cell, direction))
+        new |= reach_on(gained, ALL_PORTS) & ~(1 << cell.number if len(cell.pods) <= 1 else 0)
+    running = bits_of([n for n in numbers(new & ~change.graph.outside) if change.graph.cells[n].pods])
+    who = Parties(ctx, change.graph).who(running | new & change.graph.outside, 2)[0]
+    if not everyone:
+        return who or "more than before"
+    return f"everyone (new: {who})" if who else "everyone"
 
 
 def _together(freed: dict[Direction, list[Pod]]) -> Iterator[tuple[Sequence[Direction], list[Pod]]]:
@@ -146,7 +193,7 @@ CHECK = Check(
             cluster=_CLUSTER,
             old=_policy(),
             object="",
-            says="opens ingress of 1 pod (Deployment/api) to everyone; apply its replacement first",
+            says="opens ingress of 1 pod (Deployment/api) to everyone (new: Pod/db-0 and the outside); apply its rep",
         ),
         Example(
             title="the state still holds the policy",

@@ -1,12 +1,21 @@
 """Two list items where one was meant: a lone namespaceSelector beside a lone podSelector."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final
 
-from webhook.check import Check, Context, Example, Finding, Level
+from webhook.check import Check, Context, Example, Finding, Level, count
 from webhook.evidence import rendered_by_helm
+from webhook.impact import impact
 from webhook.model.cluster import PodClass
-from webhook.model.objects import POD, WORKLOADS, NetworkPolicy, NetworkPolicyPeer
+from webhook.model.objects import POD, WORKLOADS, Direction, NetworkPolicy, NetworkPolicyPeer
 from webhook.model.selectors import Selector
+from webhook.parties import Parties
+from webhook.reach.change import reach_on
+from webhook.reach.ports import ALL_PORTS
+from webhook.reach.relation import numbers
+
+_MOST_CELLS: Final = 8
+"""Kinds of selected pods of which it is looked up who reaches them."""
 
 
 def run(ctx: Context) -> Iterator[Finding]:
@@ -27,16 +36,19 @@ def _judge(ctx: Context, path: str, first: int, peers: Sequence[NetworkPolicyPee
     if not ctx.sees_whole and ctx.judged and rendered_by_helm(ctx.judged.metadata):
         return  # its own pods are yet to come; another release's pods prove nothing
     namespaces = {n.name for n in ctx.namespaces_matching(namespace_selector)}
-    meant = _pods(ctx.select(pod_selector, namespaces)) if namespaces else 0
-    if not meant:
+    together = ctx.select(pod_selector, namespaces) if namespaces else ()
+    if not _pods(together):
         return
     everybody = [c for name in namespaces for c in ctx.cluster.classes(name)]
     ctx.spend(len(everybody))
-    written = _pods(everybody)
+    direction: Direction = "Ingress" if path.endswith("from") else "Egress"
+    written, meant = _LetThrough(ctx, direction, everybody), _LetThrough(ctx, direction, together)
     where = ctx.name_namespaces(namespaces)
-    done = "get in" if path.endswith("from") else "are reached"
-    pods = f"{written} pods of {where} {done}" if written != 1 else f"1 pod of {where} {done}"
-    message = f"two dashes mean OR: {pods}, not just the {meant} with {pod_selector}"
+    done = "get in" if direction == "Ingress" else "are reached"
+    too = written.cells & ~meant.cells
+    named = f" (also {Parties(ctx, impact(ctx).graph).who(too, 2)[0]})" if too and _may_name(ctx, namespaces) else ""
+    pods = f"{count(written.pods, 'pod')} of {where} {done}{named}"
+    message = f"two dashes mean OR: {pods}, not just the {meant.pods} with {pod_selector}"
     # The second of the two items carries the dash too many.
     yield Finding(
         f"{path}[{first + 1}]",
@@ -44,6 +56,34 @@ def _judge(ctx: Context, path: str, first: int, peers: Sequence[NetworkPolicyPee
         "drop the second dash",
         value=f"{namespace_selector} or {pod_selector}",
     )
+
+
+class _LetThrough:
+    """Those of some classes that the policies really let through to, or from, the pods that are selected.
+
+    Where no selected pod is there yet, those that could be: all that are on the pod network.
+    """
+
+    def __init__(self, ctx: Context, direction: Direction, classes: Sequence[PodClass]) -> None:
+        change = impact(ctx)
+        graph = change.graph
+        among = 0
+        for cell in graph.cells_of(classes):
+            ctx.spend()
+            if cell.pods and not cell.host_network:
+                among |= 1 << cell.number
+        selector = ctx.compile(ctx.policy.spec.pod_selector)
+        selected = [c for c in graph.cells_of(ctx.select(selector, {ctx.namespace})) if not c.host_network]
+        found = 0
+        for cell in selected[:_MOST_CELLS]:
+            ctx.spend(40 + among.bit_count() // 2)
+            found |= reach_on(change.partners_after(cell, direction, among), ALL_PORTS)
+        self.cells = found or among
+        self.pods = sum(len(graph.cells[number].pods) for number in numbers(self.cells))
+
+
+def _may_name(ctx: Context, namespaces: Collection[str]) -> bool:
+    return ctx.may_name_others or set(namespaces) == {ctx.namespace}
 
 
 def _lone_selectors(ctx: Context, one: NetworkPolicyPeer, other: NetworkPolicyPeer) -> tuple[Selector, Selector] | None:
@@ -137,7 +177,7 @@ CHECK = Check(
             title="every pod of the namespace gets in",
             cluster=_CLUSTER,
             object=_POLICY,
-            says="2 pods of namespace default get in, not just the 1 with access=yes; drop the second dash",
+            says="2 pods of namespace default get in (also default/Pod/sleepybox2), not just the 1 with access=yes; drop the second dash",
         ),
         Example(
             title="the podSelector first",
@@ -154,7 +194,7 @@ spec:
         - podSelector: {matchLabels: {access: "yes"}}
         - namespaceSelector: {}
 """,
-            says="are reached, not just the 1 with access=yes",
+            says="are reached (also Pod/lab9server, default/Pod/sleepybox2), not just the 1 with access=yes",
         ),
     ),
     good=(
