@@ -156,7 +156,8 @@ class Graph:
         """The cells that selectors can find: all but those of the host network."""
         self.dual = 0
         """How many cells have addresses of both families."""
-        self._table = PeerTable()
+        self.peers = PeerTable()
+        """What the policies of the graph, and those of scenarios, are about: each looked up once."""
         self._atoms: list[Atom] = []
         self._starts: list[int] = []
         self._atom_of: dict[int, Atom] = {}
@@ -225,7 +226,7 @@ class Graph:
         record = self.cluster.get(NETWORK_POLICY, key)
         here = self._policies.setdefault(namespace, {})
         if isinstance(record, NetworkPolicy):
-            compiled = here[name] = compile_policy(record, self._table)
+            compiled = here[name] = compile_policy(record, self.peers)
             self._draw(compiled)
         else:
             here.pop(name, None)
@@ -237,7 +238,7 @@ class Graph:
     def _take_admin_policy(self, kind: str, key: Key) -> None:
         record = self.cluster.get(kind, key)
         if isinstance(record, AdminPolicy):
-            compiled = self._admin[kind, key] = compile_admin_policy(record, self._table)
+            compiled = self._admin[kind, key] = compile_admin_policy(record, self.peers)
             self._draw(compiled)
         else:
             self._admin.pop((kind, key), None)

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from webhook.model.objects import Direction, Key, NetworkPolicy
 from webhook.reach.graph import Atom, Bound, Cell, Graph, Stack, together
-from webhook.reach.policy import INGRESS, Peer, PeerTable, PodPeer, Policy, Rule, compile_policy
+from webhook.reach.policy import INGRESS, Peer, PodPeer, Policy, Rule, compile_policy
 from webhook.reach.ports import ALL_PORTS, Ports, intersection, port_range, union
 from webhook.reach.relation import Relation, add, bits_of, join, meet, minus, ports_of
 
@@ -162,11 +162,10 @@ class Scenario:
     def __init__(self, graph: Graph, changed: Mapping[Key, NetworkPolicy | None] | None = None) -> None:
         self.graph = graph
         self._changed: dict[str, dict[str, Policy | None]] = {}
-        table = PeerTable()
         for (namespace, name), policy in (changed or {}).items():
             compiled = None
             if policy is not None:
-                compiled = compile_policy(policy, table)
+                compiled = compile_policy(policy, graph.peers)
                 graph.draw_for(compiled)
             self._changed.setdefault(namespace, {})[f"{namespace}/{name}"] = compiled
         self._rows: dict[tuple[object, ...], Relation] = {}
@@ -214,13 +213,18 @@ class Scenario:
         found = self._known_stacks.get(key)
         if found is None:
             own = [policy for policy in stack.own if policy.name not in changed]
+            kept = len(own)
             own += [
                 policy
                 for policy in changed.values()
                 if policy and policy.rules(direction) is not None and cell.of.matched_by(policy.subject.pods)
             ]
-            own.sort(key=lambda policy: policy.name)
-            found = self._known_stacks[key] = stack._replace(own=tuple(own))
+            if kept == len(own) == len(stack.own):
+                found = stack
+            else:
+                own.sort(key=lambda policy: policy.name)
+                found = Stack(stack.admin, tuple(own), stack.baseline)
+            self._known_stacks[key] = found
         return found
 
     def bound(self, direction: Direction) -> int:
