@@ -44,7 +44,8 @@ def _judge(ctx: Context, path: str, first: int, peers: Sequence[NetworkPolicyPee
     direction: Direction = "Ingress" if path.endswith("from") else "Egress"
     written, meant = _LetThrough(ctx, direction, everybody), _LetThrough(ctx, direction, together)
     where = ctx.name_namespaces(namespaces)
-    done = "get in" if direction == "Ingress" else "are reached"
+    one = written.pods == 1
+    done = ("gets in" if one else "get in") if direction == "Ingress" else f"{'is' if one else 'are'} reached"
     too = written.cells & ~meant.cells
     named = f" (also {Parties(ctx, impact(ctx).graph).who(too, 2)[0]})" if too and _may_name(ctx, namespaces) else ""
     pods = f"{count(written.pods, 'pod')} of {where} {done}{named}"
