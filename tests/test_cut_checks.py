@@ -444,8 +444,27 @@ def test_an_update() -> None:
 def test_ports_that_nobody_listens_on_are_no_loss() -> None:
     narrowed = policy(ingress=[{"from": [{"podSelector": selecting("web")}], "ports": [{"port": 8080}]}])
     assert removed(API, WEB, new=narrowed) == []
-    wrong = policy(ingress=[{"from": [{"podSelector": selecting("web")}], "ports": [{"port": 9090}]}])
-    assert removed(API, WEB, new=wrong) == ["cuts Pod/web-0 -> Pod/api-0 on TCP 8080: no other rule allows it"]
+    others = {**narrowed, "metadata": {"name": "narrow", "namespace": "shop"}}
+    others["spec"] = {**others["spec"], "ingress": [{"ports": [{"port": 9090}]}]}
+    assert removed(API, WEB, others) == ["cuts Pod/web-0 -> Pod/api-0 on TCP 8080: no other rule allows it"]
+
+
+def test_ports_that_move_are_no_loss_yet() -> None:
+    """A release that renames a port, or gives it another number, sends its policies first."""
+    old = policy(ingress=[{"from": [{"podSelector": selecting("web")}], "ports": [{"port": "http"}]}])
+    for port in ("http-web", 9090):
+        new = policy(ingress=[{"from": [{"podSelector": selecting("web")}], "ports": [{"port": port}]}])
+        assert removed(API, WEB, old=old, new=new) == []
+        case = Case([*fronted(), *guarded()[3:], old])
+        assert levels(case.says("cuts-service", new, old)) == [Level.NOTE]
+        created = {**new, "metadata": {**new["metadata"], "labels": {"app.kubernetes.io/managed-by": "Helm"}}}
+        assert levels(Case([API, WEB, TO_API]).says("cuts-service", created)) == [Level.NOTE]
+        assert levels(Case([API, WEB, TO_API]).says("cuts-service", new)) == [Level.WARNING], "nobody says that they do"
+    egress = [{"to": [{"podSelector": selecting("api")}], "ports": [{"port": 8080}]}]
+    out = policy("web", "out", policyTypes=["Egress"], egress=egress)
+    moved = policy("web", "out", policyTypes=["Egress"], egress=[{**egress[0], "ports": [{"port": 9090}]}])
+    assert removed(API, WEB, old=out, new=moved) == []
+    assert levels(Case([API, WEB, TO_API, ONLY_WEB, out]).says("cuts-service", moved, out)) == [Level.NOTE]
 
 
 def test_a_flow_with_both_ends_in_the_policy_is_told_once() -> None:

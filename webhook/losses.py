@@ -9,8 +9,11 @@ from functools import cached_property
 from typing import Final
 from weakref import WeakKeyDictionary
 
+import msgspec
+
 from webhook.backends import endpoints, find_port, headless
-from webhook.check import Context, View
+from webhook.check import UPDATE, Context, Level, View
+from webhook.evidence import rendered_by_helm
 from webhook.impact import impact
 from webhook.model.cluster import PodClass
 from webhook.model.objects import (
@@ -239,6 +242,31 @@ class Losses:
         )
         return False
 
+    # --- whether it may be about to follow
+
+    def level(self, losing: Losing, among: int) -> Level:
+        """How sure it is that what these lose is lost: a note where it is stated, not all is known, or it is moving."""
+        if self.stated(losing) or not self.known or self._moves(losing, among):
+            return Level.NOTE
+        return Level.WARNING
+
+    def _moves(self, losing: Losing, among: int) -> bool:
+        """Whether a rule still lets through any of those who lose, on other ports: then the pods' ports may follow.
+
+        A release that renames a port, or gives it another number, sends its policies before its workloads: for a moment
+        what a policy says is ahead of the pods. What is wrong with a port, the checks on port entries say.
+        """
+        moving = moving_ports(self._ctx)
+        if moving is None:
+            return False
+        if losing.direction == INGRESS:
+            before = self.clients_before(losing, among)
+            return any(before & _admitted(moving, cell, ALL_PORTS) for cell, _ in losing.backends)
+        there = 0
+        for cell, _ in losing.backends:
+            there |= 1 << cell.number
+        return any(there & reach_on(moving.row(cell, EGRESS), ALL_PORTS) for cell in self.change.touched(EGRESS))
+
     # --- who reaches it
 
     def reached(self, losing: Losing, among: int, port: int | str | None = None) -> bool:
@@ -375,6 +403,24 @@ def _itself(cell: Cell) -> int:
 def routes_to(ctx: Context, service: Service) -> Sequence[Ingress | HTTPRoute]:
     """The Ingresses and HTTPRoutes that send traffic to a Service."""
     return [r for r in ctx.cluster.referrers_of(*service.key) if isinstance(r, Ingress | HTTPRoute)]
+
+
+def moving_ports(ctx: Context) -> Scenario | None:
+    """The policies with the one under review on every port: whom it means to let through, whatever becomes of ports.
+
+    None where the pods have had their time to follow, or nothing says that they will: all but an update, or an object
+    of a release.
+    """
+    policy = ctx.policy
+    if ctx.view is not View.ADMISSION or not (ctx.operation is UPDATE or rendered_by_helm(policy.metadata)):
+        return None
+    ctx.spend(_STEPS_OF_A_LOOK * (1 + len(policy.spec.ingress) + len(policy.spec.egress)))
+    spec = msgspec.structs.replace(
+        policy.spec,
+        ingress=tuple(msgspec.structs.replace(rule, ports=()) for rule in policy.spec.ingress),
+        egress=tuple(msgspec.structs.replace(rule, ports=()) for rule in policy.spec.egress),
+    )
+    return Scenario(impact(ctx).graph, {policy.key: msgspec.structs.replace(policy, spec=spec)})
 
 
 _memory: Final[WeakKeyDictionary[Context, Losses]] = WeakKeyDictionary()

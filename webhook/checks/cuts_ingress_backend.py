@@ -44,7 +44,8 @@ def run(ctx: Context) -> Iterator[Finding]:
         return
     alike: dict[tuple[str, Level, Direction], list[_Cut]] = {}
     for each in cut:
-        level = Level.NOTE if found.stated(each.losing) or not found.known else each.level
+        sources = each.controller.sources if each.controller else _unknown_sources(found)
+        level = min(each.level, found.level(each.losing, sources))
         who = where(ctx, each.controller) if each.controller else ""
         alike.setdefault((who, level, each.losing.direction), []).append(each)
     for (who, level, direction), every in alike.items():

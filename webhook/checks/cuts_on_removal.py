@@ -1,17 +1,19 @@
 """A policy, or a rule of one, that goes although nothing else allows what it did: running workloads lose each other."""
 
 from collections.abc import Iterator
+from functools import cached_property
 
 from webhook.check import DELETE, UPDATE, Check, Context, Example, Finding, Level, View, enumerate_some
 from webhook.impact import impact
-from webhook.losses import path_of, says_deny_all
+from webhook.losses import moving_ports, path_of, says_deny_all
 from webhook.model.objects import NETWORK_POLICY, POD, WORKLOADS, Direction, NetworkPolicy, Pod
 from webhook.parties import Parties, describe_ports
-from webhook.reach.change import Change
+from webhook.reach.change import Change, reach_on
 from webhook.reach.graph import Cell
 from webhook.reach.policy import EGRESS, INGRESS
 from webhook.reach.ports import ALL_PORTS, Ports
 from webhook.reach.relation import bits_of, minus, numbers
+from webhook.reach.scenario import Scenario
 from webhook.removal import ends, nothing_to_lose
 
 
@@ -74,7 +76,23 @@ class _Removal:
             was, will = (s.row(cell, direction, plane) for s in (self._change.before, self._change.after))
             for others in minus(was, will).values():
                 found |= others
+        if found and self._ctx.operation is UPDATE:
+            found &= ~self._meant(cell, direction)
         return found & self._change.graph.selectable
+
+    def _meant(self, cell: Cell, direction: Direction) -> int:
+        """Those whom a rule still is about, on other ports: that rule was not removed, and the pods may follow it."""
+        moving = self._moving
+        if moving is None:
+            return 0
+        found = 0
+        for plane in range(moving.planes):
+            found |= reach_on(moving.row(cell, direction, plane), ALL_PORTS)
+        return found
+
+    @cached_property
+    def _moving(self) -> Scenario | None:
+        return moving_ports(self._ctx)
 
     def flows(self, direction: Direction) -> list[str]:
         """``Deployment/web -> Deployment/api on TCP 8080``: the flows between running workloads that end."""

@@ -21,8 +21,7 @@ def run(ctx: Context) -> Iterator[Finding]:
         return
     alike: dict[tuple[Level, Direction], list[Losing]] = {}
     for losing in cut:
-        level = Level.NOTE if found.stated(losing) or not found.known else Level.WARNING
-        alike.setdefault((level, losing.direction), []).append(losing)
+        alike.setdefault((found.level(losing, _EVERYBODY), losing.direction), []).append(losing)
     for (level, direction), every in alike.items():
         names = [losing.service.metadata.name for losing in every]
         which = f"Service{'s' if len(names) > 1 else ''} {enumerate_some(names)}"

@@ -65,7 +65,9 @@ def _level(ctx: Context, found: Losses, losing: Losing, port: int | None) -> Lev
     nodes = found.host_network
     if not found.lets_fewer_in(losing, graph.outside | nodes, port):
         return None
-    if found.stated(losing) or not found.known or found.reached(losing, graph.outside | nodes | system, port):
+    if found.reached(losing, graph.outside | nodes | system, port):
+        return Level.NOTE
+    if found.level(losing, graph.outside | nodes) is Level.NOTE:
         return Level.NOTE
     return Level.NOTE if any(_beside_api_server(ctx, pod) for _, pod in losing.backends) else Level.WARNING
 
