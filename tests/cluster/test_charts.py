@@ -297,6 +297,6 @@ def test_13_a_chart_lives_and_dies_in_silence(webhook: InstalledWebhook, release
         assert release.remove([*known[::-1], *last]) == []
         spaces = {d["metadata"]["namespace"] for d in lasting if "namespace" in d["metadata"]}
         assert {d["message"] for space in spaces for d in webhook.decisions(space)} == {"allowed"}
-    else:  # `kubectl delete -f` in the order of the files: for a moment pods are open, or miss their Service
-        passing = {"[opens-on-removal]", "[service-still-referenced]"}
+    else:  # `kubectl delete -f` in the order of the files: for a moment pods are open, cut off, or miss their Service
+        passing = {"[cuts-on-removal]", "[opens-on-removal]", "[service-still-referenced]"}
         assert {line.rpartition(" ")[2] for line in release.remove(lasting)} <= passing
