@@ -1055,6 +1055,10 @@ def test_the_checks_spend_what_they_look_at() -> None:
     # What costs them most is the pods that are selected, or a text that is not there.
     fixed = {
         "ambient-mesh-port",
+        "cuts-ingress-backend",
+        "cuts-on-removal",
+        "cuts-service",
+        "cuts-webhook",
         "host-network-selected",
         "selector-matches-nothing",
         "selects-whole-namespace-by-accident",

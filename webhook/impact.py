@@ -19,6 +19,7 @@ from webhook.reach.scenario import Scenario
 _STEPS_OF_A_PEER: Final = 20
 _STEPS_OF_A_ROW: Final = 20
 _memory: Final[WeakKeyDictionary[Context, Change]] = WeakKeyDictionary()
+_of_files: Final[WeakKeyDictionary[Cluster, tuple[tuple[int, int], Change]]] = WeakKeyDictionary()
 
 
 def impact(ctx: Context) -> Change:
@@ -27,6 +28,8 @@ def impact(ctx: Context) -> Change:
     Raises:
         TooLargeError: it takes more steps than are left.
     """
+    if ctx.view is View.CHECK:
+        return _impact_of_files(ctx.cluster)
     found = _memory.get(ctx)
     if found is None:
         before, after = _policies(ctx)
@@ -42,6 +45,15 @@ def impact(ctx: Context) -> Change:
     return found
 
 
+def _impact_of_files(cluster: Cluster) -> Change:
+    """What all policies of the files change: the same for each of them, so that it is worked out once."""
+    key = cluster.generation, len(cluster.arriving_policies)
+    known = _of_files.get(cluster)
+    if known is None or known[0] != key:
+        known = _of_files[cluster] = key, Change(graph_of(cluster), dict(cluster.arriving_policies), {})
+    return known[1]
+
+
 def prepare(cluster: Cluster) -> None:
     """Looks up what reviews need of a whole cluster, so that the first one does not pay for it."""
     scenario = Scenario(graph_of(cluster))
@@ -52,8 +64,6 @@ def prepare(cluster: Cluster) -> None:
 def _policies(ctx: Context) -> tuple[Mapping[Key, NetworkPolicy | None], Mapping[Key, NetworkPolicy | None]]:
     """The policies that differ from those in the state, before and after."""
     policy = ctx.policy
-    if ctx.view is View.CHECK:
-        return dict(ctx.cluster.arriving_policies), {}
     if ctx.view is View.AUDIT:
         return {}, {}
     if ctx.operation is DELETE:

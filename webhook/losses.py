@@ -22,6 +22,7 @@ from webhook.model.objects import (
     Direction,
     HTTPRoute,
     Ingress,
+    Key,
     NetworkPolicy,
     Pod,
     Service,
@@ -110,16 +111,20 @@ class Losses:
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
-        self.change: Change = impact(ctx)
+
+    @cached_property
+    def change(self) -> Change:
+        """What the policy under review changes."""
+        return impact(self._ctx)
 
     # --- whom it is about
 
     @cached_property
     def services(self) -> Sequence[Losing]:
         """The Services with backends that lose somebody, by name."""
-        if not (self._lost_in or self._lost_out):
-            return ()
         found = sorted(self._ctx.cluster.services_in(self._ctx.namespace), key=lambda s: s.metadata.name)
+        if not found or not (self._lost_in or self._lost_out):
+            return ()
         return [losing for service in found if (losing := self.losing(service)) is not None]
 
     def losing(self, service: Service) -> Losing | None:
@@ -207,7 +212,7 @@ class Losses:
     def _to_blame(self, direction: Direction) -> Iterator[Cell]:
         """The cells whose row the policy under review may have changed: of all that arrive in files it is just one."""
         name = "/".join(self._ctx.policy.key)
-        for cell in self.change.touched(direction):
+        for cell in self.change.touched_in(self._ctx.namespace, direction):
             self._ctx.spend(2)
             if self._ctx.view is not View.CHECK or any(
                 policy.name == name
@@ -221,7 +226,7 @@ class Losses:
         if self._ctx.view is not View.CHECK:
             return says_deny_all(self._ctx.policy, losing.direction)
         if losing.direction == EGRESS:
-            cells: Sequence[Cell] = self.change.touched(EGRESS)
+            cells: Sequence[Cell] = self.change.touched_in(self._ctx.namespace, EGRESS)
         else:
             cells = [cell for cell, _ in losing.backends]
         names = {
@@ -230,7 +235,7 @@ class Losses:
             for policy in self.change.after.stack(cell, losing.direction).own
             if policy.rules(losing.direction) == ()
         }
-        return any("/".join(key) in names for key in self._ctx.cluster.arriving_policies)
+        return any(_key(name) in self._ctx.cluster.arriving_policies for name in names)
 
     @cached_property
     def known(self) -> bool:
@@ -265,7 +270,10 @@ class Losses:
         there = 0
         for cell, _ in losing.backends:
             there |= 1 << cell.number
-        return any(there & reach_on(moving.row(cell, EGRESS), ALL_PORTS) for cell in self.change.touched(EGRESS))
+        return any(
+            there & reach_on(moving.row(cell, EGRESS), ALL_PORTS)
+            for cell in self.change.touched_in(self._ctx.namespace, EGRESS)
+        )
 
     # --- who reaches it
 
@@ -367,6 +375,11 @@ class Losses:
             if self.change.graph.cells[number].pods:
                 return True
         return False
+
+
+def _key(name: str) -> Key:
+    namespace, _, own = name.partition("/")
+    return namespace, own
 
 
 def says_deny_all(policy: NetworkPolicy, direction: Direction) -> bool:

@@ -36,9 +36,12 @@ def run(ctx: Context) -> Iterator[Finding]:
     if ctx.view is View.AUDIT:
         return
     found = losses(ctx)
+    edge = may_run_in(ctx, ctx.namespace)
+    if not found.services and not edge:
+        return
     controllers = Controllers(ctx, found.change.graph)
     cut = [c for losing in found.services for c in _cuts(ctx, found, controllers, losing)]
-    if found.takes_from_clients and may_run_in(ctx, ctx.namespace):
+    if edge and found.takes_from_clients:
         cut += _elsewhere(ctx, found, controllers)
     if not cut or nothing_to_lose(ctx):
         return

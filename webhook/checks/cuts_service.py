@@ -94,8 +94,8 @@ spec:
   policyTypes: [{types}]
 {rules}
 """
-_NOBODY = "  ingress: [{from: [{podSelector: {matchLabels: {app: wbe}}}]}]"
-_WRONG_PORT = "  ingress: [{from: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 80}]}]"
+_NOBODY = "  ingress: [{from: [{podSelector: {matchLabels: {role: partner}}}]}]"
+_WRONG_PORT = "  ingress: [{from: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 9000}]}]"
 _WEB = "  ingress: [{from: [{podSelector: {matchLabels: {app: web}}}]}]"
 _PORTS_FOR_WEB = _WEB.replace("}]}]", "}], ports: [{port: http}]}]")
 
@@ -125,10 +125,10 @@ CHECK = Check(
             says="cuts every client off Service api on TCP 8080: Pod/web-0 could reach it; add a rule for those it",
         ),
         Example(
-            title="a rule for the Service's port instead of the pods'",
-            cluster=_CLUSTER.replace("targetPort: http", "targetPort: 8081"),
+            title="a rule for another port",
+            cluster=_CLUSTER,
             object=_policy(_WRONG_PORT),
-            says="cuts every client off Service api on TCP 8081",
+            says="cuts every client off Service api on TCP 8080",
         ),
         Example(
             title="the only client is no longer let out",
@@ -140,7 +140,7 @@ CHECK = Check(
             title="an update that lets go of the last client",
             cluster=_CLUSTER,
             old=_policy(_WEB),
-            object=_policy(_NOBODY),
+            object=_policy(_WEB.replace("app: web", "app: api")),
             says="Pod/web-0 could reach it",
         ),
         Example(
@@ -170,8 +170,8 @@ CHECK = Check(
 ---
 apiVersion: apps/v1
 kind: Deployment
-metadata: {name: wbe, namespace: shop}
-spec: {template: {metadata: {labels: {app: wbe}}}}
+metadata: {name: partner, namespace: shop}
+spec: {template: {metadata: {labels: {role: partner}}}}
 """,
             object=_policy(_NOBODY),
         ),

@@ -183,9 +183,9 @@ CHECK = Check(
             says="cuts the API server off Service guard of APIService v1.guard.example.com on TCP 8443: its API answers",
         ),
         Example(
-            title="the Service's port instead of the pods'",
+            title="another port",
             cluster=_WEBHOOK,
-            object=_POLICY.replace("RULE", "{ports: [{port: 443}]}"),
+            object=_POLICY.replace("RULE", "{ports: [{port: 9443}]}"),
             says="on TCP 8443",
         ),
         Example(

@@ -122,6 +122,7 @@ class Change:
         self._namespaces = {key[0] for key in (*before, *after)}
         self._partners = Partners(graph)
         self._kept: dict[tuple[bool, Cell, Direction], Relation] = {}
+        self._touched: dict[tuple[str, Direction], Sequence[Cell]] = {}
 
     @property
     def near(self) -> Iterator[Cell]:
@@ -129,21 +130,24 @@ class Change:
         for namespace in sorted(self._namespaces):
             yield from self.graph.cells_in(namespace)
 
-    @cached_property
-    def _touched(self) -> Mapping[Direction, list[Cell]]:
-        found: dict[Direction, list[Cell]] = {"Ingress": [], "Egress": []}
-        planes = range(self.before.planes)
-        for cell in self.near:
-            for direction, cells in found.items():
-                if self.before.stack(cell, direction) != self.after.stack(cell, direction) and any(
-                    self.before.row(cell, direction, p) != self.after.row(cell, direction, p) for p in planes
-                ):
-                    cells.append(cell)
-        return found
-
     def touched(self, direction: Direction) -> list[Cell]:
         """The cells whose row changes in a direction."""
-        return self._touched[direction]
+        return [cell for namespace in sorted(self._namespaces) for cell in self.touched_in(namespace, direction)]
+
+    def touched_in(self, namespace: str, direction: Direction) -> Sequence[Cell]:
+        """Those of one namespace."""
+        if namespace not in self._namespaces:
+            return ()
+        found = self._touched.get((namespace, direction))
+        if found is None:
+            planes = range(self.before.planes)
+            found = self._touched[namespace, direction] = [
+                cell
+                for cell in self.graph.cells_in(namespace)
+                if self.before.stack(cell, direction) != self.after.stack(cell, direction)
+                and any(self.before.row(cell, direction, p) != self.after.row(cell, direction, p) for p in planes)
+            ]
+        return found
 
     def isolated(self, direction: Direction) -> list[Cell]:
         """The cells that no NetworkPolicy isolated before, and some does after."""
