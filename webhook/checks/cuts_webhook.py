@@ -133,7 +133,12 @@ _VALIDATING = """
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingWebhookConfiguration
 metadata: {name: guard}
-webhooks: [{name: guard.example.com, clientConfig: {service: {name: guard, namespace: guard}}, failurePolicy: FAIL}]
+webhooks:
+  - name: guard.example.com
+    clientConfig: {service: {name: guard, namespace: guard}}
+    failurePolicy: FAIL
+    sideEffects: None
+    admissionReviewVersions: [v1]
 """
 _WEBHOOK = _CLUSTER + _VALIDATING.replace("FAIL", "Fail")
 _API = (
@@ -143,7 +148,13 @@ _API = (
 apiVersion: apiregistration.k8s.io/v1
 kind: APIService
 metadata: {name: v1.guard.example.com}
-spec: {service: {name: guard, namespace: guard, port: 443}}
+spec:
+  group: guard.example.com
+  version: v1
+  groupPriorityMinimum: 1000
+  versionPriority: 10
+  insecureSkipTLSVerify: true
+  service: {name: guard, namespace: guard, port: 443}
 """
 )
 _POLICY = """
