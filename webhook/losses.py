@@ -336,9 +336,8 @@ class Losses:
     def own_namespace(self) -> int:
         """The pods and templates of the policy's namespace."""
         found = 0
-        for cell in self.change.near:
-            if cell.namespace == self._ctx.namespace:
-                found |= 1 << cell.number
+        for cell in self.change.graph.cells_in(self._ctx.namespace):
+            found |= 1 << cell.number
         return found
 
     @property

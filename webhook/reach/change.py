@@ -3,7 +3,7 @@
 Only the rows of cells whose policies change are looked at, however large the cluster is.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from webhook.model.objects import Direction, Key, NetworkPolicy
@@ -119,31 +119,43 @@ class Change:
         self.graph = graph
         self.before = Scenario(graph, before)
         self.after = Scenario(graph, after)
-        self._namespaces = {key[0] for key in (*before, *after)}
+        self._policies: dict[str, dict[str, None]] = {}
+        for namespace, name in (*before, *after):
+            self._policies.setdefault(namespace, {})[name] = None
+        self._near: dict[str, Collection[Cell]] = {}
         self._partners = Partners(graph)
         self._kept: dict[tuple[bool, Cell, Direction], Relation] = {}
         self._touched: dict[tuple[str, Direction], Sequence[Cell]] = {}
 
     @property
     def near(self) -> Iterator[Cell]:
-        """The cells whose policies may change: no others' rows do."""
-        for namespace in sorted(self._namespaces):
-            yield from self.graph.cells_in(namespace)
+        """The cells that a policy which changes selects, before or after: no others' rows do change."""
+        for namespace in sorted(self._policies):
+            yield from self.near_in(namespace)
+
+    def near_in(self, namespace: str) -> Collection[Cell]:
+        """Those of one namespace."""
+        found = self._near.get(namespace)
+        if found is None:
+            names = self._policies.get(namespace, ())
+            policies = [p for s in (self.before, self.after) for name in names if (p := s.policy(namespace, name))]
+            subjects = {policy.subject.pods.terms: policy.subject.pods for policy in policies}.values()
+            classes = {c: None for pods in subjects for c in self.graph.cluster.select(pods, (namespace,))}
+            found = self._near[namespace] = self.graph.cells_of(classes)
+        return found
 
     def touched(self, direction: Direction) -> list[Cell]:
         """The cells whose row changes in a direction."""
-        return [cell for namespace in sorted(self._namespaces) for cell in self.touched_in(namespace, direction)]
+        return [cell for namespace in sorted(self._policies) for cell in self.touched_in(namespace, direction)]
 
     def touched_in(self, namespace: str, direction: Direction) -> Sequence[Cell]:
         """Those of one namespace."""
-        if namespace not in self._namespaces:
-            return ()
         found = self._touched.get((namespace, direction))
         if found is None:
             planes = range(self.before.planes)
             found = self._touched[namespace, direction] = [
                 cell
-                for cell in self.graph.cells_in(namespace)
+                for cell in self.near_in(namespace)
                 if self.before.stack(cell, direction) != self.after.stack(cell, direction)
                 and any(self.before.row(cell, direction, p) != self.after.row(cell, direction, p) for p in planes)
             ]

@@ -181,6 +181,12 @@ class Scenario:
 
     # --- the policies on a cell
 
+    def policy(self, namespace: str, name: str) -> Policy | None:
+        """A NetworkPolicy of this scenario."""
+        full = f"{namespace}/{name}"
+        changed = self._changed.get(namespace, {})
+        return changed[full] if full in changed else self.graph.own_policies(namespace).get(name)
+
     def stack(self, cell: Cell, direction: Direction) -> Stack:
         """The policies that a cell is under in one direction."""
         if cell.host_network:
