@@ -136,7 +136,7 @@ def _rules(objects: list[dict[str, Any]]) -> Iterator[tuple[str, str, str, froze
                     yield role["metadata"].get("namespace", "*"), group, resource, names, verbs
 
 
-def test_it_may_read_exactly_what_it_follows_and_write_two_things() -> None:
+def test_it_may_read_exactly_what_it_follows_and_write_what_it_must() -> None:
     read = frozenset({"get", "list", "watch"})
     expected: set[tuple[str, str, str, frozenset[str], frozenset[str]]] = set()
     for resource in RESOURCES:
@@ -147,6 +147,7 @@ def test_it_may_read_exactly_what_it_follows_and_write_two_things() -> None:
     elsewhere = frozenset(name for namespace, name in CONFIG_MAPS if namespace != "kube-system")
     expected.add(("kube-system", "", "configmaps", in_kube_system, read))
     expected.add(("*", "", "configmaps", elsewhere, read))
+    expected.add(("*", "", "events", frozenset(), frozenset({"create", "patch"})))
     configuration = ("admissionregistration.k8s.io", "validatingwebhookconfigurations")
     own = {
         ("*", *configuration, frozenset({"netadmit"}), frozenset({"get", "patch"})),
@@ -166,6 +167,15 @@ def test_role_bindings_need_not_be_readable() -> None:
     )
     assert with_them - without == both
     assert without < with_them
+
+
+@pytest.mark.parametrize("word", ["off", '"off"'])
+def test_what_is_switched_off_may_not_be_written(word: str, tmp_path: Path) -> None:
+    """As YAML has it: `off` is false."""
+    values = tmp_path / "values.yaml"
+    values.write_text(f"config: {{events: {word}}}\n")
+    allowed, less = ({rule[:3] for rule in _rules(rendered(*with_values(f)))} for f in (None, values))
+    assert allowed - less == {("*", "", "events")}
 
 
 def test_roles_are_bound_to_its_service_account_alone() -> None:

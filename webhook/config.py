@@ -55,6 +55,13 @@ class Effects(StrEnum):
     OFF = "off"
 
 
+class Events(StrEnum):
+    """Whether Events are written on what is denied and on what findings stand against."""
+
+    ON = "on"
+    OFF = "off"
+
+
 class Waivers(StrEnum):
     """Who may waive a check's warnings: whoever writes the object, only who may annotate its Namespace, or nobody.
 
@@ -102,6 +109,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
         settle: seconds after which what is there is judged again with all that belongs to it.
         enforcement: whether the cluster enforces NetworkPolicies, where its operator knows better than what is found.
         rbac_hint: also look at who may read NetworkPolicies, to know of agents that are not known by name.
+        events: whether Events tell of denials and of findings.
     """
 
     mode: Mode = Mode.ENFORCE
@@ -114,6 +122,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     settle: Annotated[int, msgspec.Meta(ge=0)] = 300
     enforcement: Pin = Pin.AUTO
     rbac_hint: bool = False
+    events: Events = Events.ON
 
     def settings_of(self, namespace: str) -> NamespaceSettings | None:
         """What is set for this namespace alone."""
@@ -197,9 +206,7 @@ def parse_config(data: Any) -> Config:
             raise ConfigError(f"{key}: {data.get(key)!r}, expected {expected!r}")
     settings = {k: v for k, v in data.items() if k not in ("apiVersion", "kind")}
     for holder in (settings, *_mappings(settings.get("namespaces"))):
-        holder.update(
-            {switch: "off" for switch in ("mode", "effects") if holder.get(switch) is False}
-        )  # YAML 1.1's off
+        _spell_switches(holder)
     try:
         config = msgspec.convert(settings, Config)
     except msgspec.ValidationError as error:
@@ -215,6 +222,13 @@ def parse_config(data: Any) -> Config:
             near = nearest(check, check_ids())
             raise ConfigError(f"{path}: there is no check {check!r}" + (f", did you mean {near!r}?" if near else ""))
     return config
+
+
+def _spell_switches(settings: dict[str, Any]) -> None:
+    """Turns YAML 1.1's ``on`` and ``off`` back into the words."""
+    for switch in ("mode", "effects", "events"):
+        if isinstance(settings.get(switch), bool):
+            settings[switch] = "on" if settings[switch] else "off"
 
 
 def _mappings(value: Any) -> list[dict[str, Any]]:

@@ -34,6 +34,7 @@ _REREAD_SECONDS: Final = 60.0
 _FORCED_SECONDS: Final = 10.0
 """The least time between two refreshes that a 401 asked for: thirty watches are refused at once, for one reason."""
 _SEND_SECONDS: Final = 15.0
+_MERGE: Final = "application/merge-patch+json"
 _EXPIRY_MARGIN: Final = timedelta(minutes=5)
 
 
@@ -192,8 +193,20 @@ class Credentials:
         return {"Authorization": value.strip()} if value else {}
 
 
+class RefusedError(PermissionError):
+    """The API server answered with an error.
+
+    Attributes:
+        status: the HTTP status.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class Writer:
-    """The two things that netadmit writes for its certificates; `certs.publish.API`.
+    """All that netadmit writes: `certs.publish.API` for its certificates, `webhook.events.API`.
 
     Args:
         credentials: as whom.
@@ -257,6 +270,30 @@ class Writer:
             await self._ask("PATCH", path, patch, "application/json-patch+json")
         return bool(patch)
 
+    async def create_event(self, namespace: str, event: dict[str, Any]) -> bool:
+        """Makes an Event; says whether there was none of this name.
+
+        Raises:
+            OSError: it may not be written.
+        """
+        path = f"/api/v1/namespaces/{namespace}/events"
+        status, answer = await self._credentials.send("POST", path, event)
+        if status != 409:
+            _expect("POST", path, status, answer)
+        return status != 409
+
+    async def patch_event(self, namespace: str, name: str, change: dict[str, Any]) -> bool:
+        """Changes fields of an Event; says whether it still is there.
+
+        Raises:
+            OSError: it may not be written.
+        """
+        path = f"/api/v1/namespaces/{namespace}/events/{name}"
+        status, answer = await self._credentials.send("PATCH", path, change, _MERGE)
+        if status != 404:
+            _expect("PATCH", path, status, answer)
+        return status != 404
+
     async def _ask(self, method: str, path: str, body: object = None, content_type: str = "application/json") -> Any:
         status, answer = await self._credentials.send(method, path, body, content_type)
         _expect(method, path, status, answer)
@@ -266,7 +303,7 @@ class Writer:
 def _expect(method: str, path: str, status: int, answer: Any) -> None:
     if status >= 400:
         said = answer.get("message") if isinstance(answer, dict) else answer
-        raise PermissionError(f"{method} {path}: {status}: {_line(said)}")
+        raise RefusedError(f"{method} {path}: {status}: {_line(said)}", status)
 
 
 def load_credentials(kubeconfig: str | None = None, context: str | None = None) -> Credentials:

@@ -52,6 +52,12 @@ class Metrics:
             ["check", "level"],
             registry=self.registry,
         )
+        self.events = Counter(
+            "netadmit_events",
+            "Events; outcome: written, counted (there was one already), dropped (too many), failed (tries that did)",
+            ["outcome"],
+            registry=self.registry,
+        )
         self.certificate_expiry = Gauge(
             "netadmit_certificate_expiry_seconds",
             "When the certificate in use ends, in seconds since 1970; NaN without one",

@@ -112,6 +112,8 @@ class Service:
         self.state = state
         self.metrics = Metrics(state.status)
         self.draining = False
+        self.denied: Callable[[Request, Verdict], None] = lambda *_: None
+        """Called with each request that was denied, but for dry runs; must not wait."""
         self._clock = clock
         self._crashed: set[str] = set()
         if judge.deletions is not None:
@@ -148,6 +150,8 @@ class Service:
         judgement = await self._judge(request, start, deadline)
         judgement = saying(judgement, speaks)
         self._record(request, judgement, self._clock() - start)
+        if judgement.verdict.denied and not request.dry_run:
+            self.denied(request, judgement.verdict)
         return self._respond(web.Response(body=answer(request, judgement), content_type="application/json"))
 
     def _respond(self, response: web.Response) -> web.Response:

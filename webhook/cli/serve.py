@@ -10,7 +10,9 @@ import asyncio
 import json
 import logging
 import os
+import secrets
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -23,6 +25,7 @@ from typing import Final, TypeAlias
 from certs.publish import PublishedCA, SharedCertificate, achieve, keep
 from certs.source import LiveCertificate
 from certs.store import provide
+from webhook import config
 from webhook.audit import Auditor
 from webhook.cli import OK, UNUSABLE, UsageError
 from webhook.cli.check import configuration
@@ -34,11 +37,14 @@ from webhook.cli.state_options import (
     resources_for,
     wants_live,
 )
+from webhook.events import Events
 from webhook.impact import prepare
 from webhook.kube import Writer
+from webhook.model.review import Request
 from webhook.pipeline import Deletions, Judge
 from webhook.server import FixedState, Listeners, Service, State, server_tls
 from webhook.state.watch import LiveState
+from webhook.verdict import Verdict
 
 EXAMPLE = """examples:
   netadmit serve --cert-dir /etc/netadmit/tls
@@ -142,6 +148,10 @@ async def _serve(args: argparse.Namespace, judge: Judge, state: State, writer: W
             background["state"] = partial(_follow, state)
             auditor = Auditor(judge, state, lambda *_: service.metrics.tell_standing(auditor.count))
             background["audit"] = auditor.run
+        if writer and judge.config.events is config.Events.ON:
+            events = Events(writer, _instance(), lambda outcome: service.metrics.events.labels(outcome).inc())
+            service.denied = partial(_tell_denial, events)
+            background["events"] = events.run
         if files.issued:
             _log.info("issued a certificate", extra={"fields": {"folder": str(folder), "ca": str(files.ca)}})
         listeners = Listeners(service, certificate.context)
@@ -187,6 +197,11 @@ async def _follow(state: LiveState) -> None:
         _log.info("synced", extra={"fields": {"objects": known, "unknown": state.unknown}})
 
 
+def _tell_denial(events: Events, request: Request, verdict: Verdict) -> None:
+    # The uid that the API server has made up for a new object is never that of any.
+    events.denied(request.old.metadata.uid if request.old else "", verdict.rulings)
+
+
 def names(bind: str, more: list[str]) -> list[str]:
     """The names for an issued certificate: the Service's in this pod's namespace, this machine's, the given ones."""
     service = f"netadmit.{_namespace()}"
@@ -197,6 +212,11 @@ def names(bind: str, more: list[str]) -> list[str]:
 
 def _namespace() -> str:
     return os.environ.get("POD_NAMESPACE", "netadmit")
+
+
+def _instance() -> str:
+    """Who writes: the pod's name, and which of its processes."""
+    return f"{socket.gethostname()}_{secrets.token_hex(4)}"
 
 
 class _JSONFormatter(logging.Formatter):

@@ -147,6 +147,8 @@ class ObjectMeta(APIStruct, frozen=True):
     owner_references: tuple[OwnerReference, ...] = ()
     creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
+    uid: str = ""
+    """No check reads it: Events and reports name the object by it."""
 
 
 class LabelSelectorRequirement(APIStruct, frozen=True):

@@ -366,7 +366,8 @@ def _load_balancer(address: str) -> dict[str, str]:
 def _api_shape(record: NetworkPolicy | Service) -> dict[str, Any]:
     """Metadata and spec, which are kept in the API's shape; of the annotations what checks read."""
     metadata = _without_empty(msgspec.to_builtins(record.metadata))
-    metadata.pop("annotations", None)
+    for unread in ("annotations", "uid"):
+        metadata.pop(unread, None)
     kept = {k: v for k, v in record.metadata.annotations.items() if k.startswith(WAIVER_PREFIX) or k in _READ}
     spec = _without_empty(msgspec.to_builtins(record.spec))
     return {"metadata": metadata | _filled(annotations=kept), "spec": spec}
