@@ -115,6 +115,15 @@ def test_a_peer_in_another_namespace_counts(world: World) -> None:
     assert world.after(70) == [["peer-matches-nothing"]]
 
 
+def test_what_is_mended_is_judged_soon_and_an_object_that_never_rests_is_judged_all_the_same(world: World) -> None:
+    world.put(policy("apj"), pod("api"))
+    world.after(0)
+    world.put(policy("api"))
+    assert world.after(4) == []
+    world.put(policy("api"))
+    assert world.after(1) == [[]]
+
+
 def test_what_is_deleted_has_nothing_against_it(world: World) -> None:
     world.put(policy("apj"), pod("api"))
     world.after(0)

@@ -147,6 +147,7 @@ def test_it_may_read_exactly_what_it_follows_and_write_what_it_must() -> None:
     elsewhere = frozenset(name for namespace, name in CONFIG_MAPS if namespace != "kube-system")
     expected.add(("kube-system", "", "configmaps", in_kube_system, read))
     expected.add(("*", "", "configmaps", elsewhere, read))
+    expected.add(("netadmit", "coordination.k8s.io", "leases", frozenset({"netadmit"}), frozenset({"get", "patch"})))
     expected.add(("*", "", "events", frozenset(), frozenset({"create", "patch"})))
     configuration = ("admissionregistration.k8s.io", "validatingwebhookconfigurations")
     own = {
@@ -176,6 +177,14 @@ def test_what_is_switched_off_may_not_be_written(word: str, tmp_path: Path) -> N
     values.write_text(f"config: {{events: {word}}}\n")
     allowed, less = ({rule[:3] for rule in _rules(rendered(*with_values(f)))} for f in (None, values))
     assert allowed - less == {("*", "", "events")}
+
+
+def test_the_replicas_share_a_lease_of_which_the_chart_says_nothing() -> None:
+    for release in ("netadmit", "r"):
+        objects = rendered(release=release)
+        lease = only(objects, "Lease")
+        assert "spec" not in lease, "an upgrade must not take it away from its holder"
+        assert f"--lease={lease['metadata']['name']}" in container(objects)["args"]
 
 
 def test_roles_are_bound_to_its_service_account_alone() -> None:

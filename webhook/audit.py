@@ -7,6 +7,7 @@ people whose tools hide kubectl's warnings this is where they are told.
 
 import asyncio
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -37,7 +38,7 @@ Told: TypeAlias = Callable[[Identity, tuple[Ruling, ...]], None]
 _DELAY: Final = 5.0
 """Seconds after a change before what may depend on it is judged: changes come in flocks."""
 _PERIOD: Final = 60.0
-"""Seconds before the same object is judged again, however much changes around it."""
+"""Seconds before the same object is judged again, however much changes around it; when it changes itself, `_DELAY`."""
 _SLICE: Final = 0.005
 """Seconds of judging at a stretch: admissions wait meanwhile."""
 _REST: Final = 0.02
@@ -133,6 +134,8 @@ class Auditor:
                 self._forget(identity)
             elif identity not in self._judged:
                 self._due.setdefault(identity, self._clock() + self._settle)
+            else:  # whoever has mended it wants to see that
+                self._due[identity] = min(self._due.get(identity, math.inf), self._clock() + _DELAY)
         if kind in _EVERYWHERE:
             self._stirred_everywhere = True
         else:

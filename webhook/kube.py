@@ -205,17 +205,38 @@ class RefusedError(PermissionError):
         self.status = status
 
 
+class LeaseRecord(Struct, frozen=True):
+    """What a Lease says.
+
+    Args:
+        holder: who holds it; empty when nobody does.
+        duration: seconds after which it has run out, if it is not renewed.
+        acquired: since when, RFC 3339 with microseconds.
+        renewed: when it was last renewed, likewise.
+        transitions: how often the holder has changed.
+        version: the resourceVersion; empty in what is to be written for the first time.
+    """
+
+    holder: str = ""
+    duration: int = 0
+    acquired: str = ""
+    renewed: str = ""
+    transitions: int = 0
+    version: str = ""
+
+
 class Writer:
-    """All that netadmit writes: `certs.publish.API` for its certificates, `webhook.events.API`.
+    """All that netadmit writes: `certs.publish.API` for its certificates, `webhook.events.API`, `webhook.lease.API`.
 
     Args:
         credentials: as whom.
-        namespace: of the Secrets.
+        namespace: of the Secrets and Leases.
     """
 
     def __init__(self, credentials: Credentials, namespace: str) -> None:
         self._credentials = credentials
         self._secrets = f"/api/v1/namespaces/{namespace}/secrets"
+        self._leases = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
 
     async def read_secret(self, name: str) -> "Held":
         """What a Secret holds.
@@ -294,10 +315,64 @@ class Writer:
             _expect("PATCH", path, status, answer)
         return status != 404
 
+    async def read_lease(self, name: str) -> LeaseRecord | None:
+        """What a Lease says; None when it is not there.
+
+        Raises:
+            OSError: it may not be read.
+        """
+        path = f"{self._leases}/{name}"
+        status, answer = await self._credentials.send("GET", path)
+        if status == 404:
+            return None
+        _expect("GET", path, status, answer)
+        return _lease_record(answer)
+
+    async def write_lease(self, name: str, record: LeaseRecord) -> LeaseRecord | None:
+        """Writes a Lease, if it still is of the record's version; without a version, if there is none of this name.
+
+        Returns:
+            What it says now; None when somebody else was first.
+
+        Raises:
+            OSError: it may not be written.
+        """
+        spec = {
+            "holderIdentity": record.holder,
+            "leaseDurationSeconds": record.duration,
+            "acquireTime": record.acquired,
+            "renewTime": record.renewed,
+            "leaseTransitions": record.transitions,
+        }
+        if record.version:
+            method, path, content_type = "PATCH", f"{self._leases}/{name}", _MERGE
+            metadata = {"resourceVersion": record.version}
+        else:
+            method, path, content_type = "POST", self._leases, "application/json"
+            metadata = {"name": name}
+        body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
+        status, answer = await self._credentials.send(method, path, body, content_type)
+        if status == 409:
+            return None
+        _expect(method, path, status, answer)
+        return _lease_record(answer)
+
     async def _ask(self, method: str, path: str, body: object = None, content_type: str = "application/json") -> Any:
         status, answer = await self._credentials.send(method, path, body, content_type)
         _expect(method, path, status, answer)
         return answer
+
+
+def _lease_record(lease: Any) -> LeaseRecord:
+    spec = lease.get("spec") or {}
+    return LeaseRecord(
+        spec.get("holderIdentity") or "",
+        spec.get("leaseDurationSeconds") or 0,
+        spec.get("acquireTime") or "",
+        spec.get("renewTime") or "",
+        spec.get("leaseTransitions") or 0,
+        lease["metadata"]["resourceVersion"],
+    )
 
 
 def _expect(method: str, path: str, status: int, answer: Any) -> None:

@@ -58,6 +58,11 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+        self.leader = Gauge(
+            "netadmit_leader",
+            "1 while this process holds the Lease: it alone tells of findings",
+            registry=self.registry,
+        )
         self.certificate_expiry = Gauge(
             "netadmit_certificate_expiry_seconds",
             "When the certificate in use ends, in seconds since 1970; NaN without one",

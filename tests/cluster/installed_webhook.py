@@ -30,6 +30,7 @@ from .control_plane import ControlPlane, _Process
 
 WEBHOOK = "validate.netadmit.io"
 PORT = 8443
+LEASE = "netadmit"
 ROOT = Path(__file__).resolve().parents[2]
 _COLLECTIONS = {r.kind: r for r in RESOURCES if r.key is None}
 _CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
@@ -69,6 +70,11 @@ class InstalledWebhook:
         try:
             self.plane.create_namespace(self.namespace)
             self._let_read()
+            request(
+                "POST",
+                f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases",
+                {"metadata": {"name": LEASE}},
+            )
             spec = {"clusterIP": self.address, "selector": {"app": "netadmit"}, "ports": [{"port": PORT}]}
             request(
                 "POST",
@@ -89,7 +95,7 @@ class InstalledWebhook:
         self.plane.delete_namespace(self.namespace)
 
     def _let_read(self) -> None:
-        """What the chart grants: get, list and watch of what `webhook.state.watch` follows, and nothing else."""
+        """What the chart grants: reading what `webhook.state.watch` follows, and writing what tells people of it."""
         groups: dict[str, list[str]] = {}
         for resource in _COLLECTIONS.values():
             group, plural = resource.kind.rpartition("/")[0].rpartition("/")[0], resource.path.rpartition("/")[2]
@@ -100,6 +106,9 @@ class InstalledWebhook:
         ]
         names = sorted({name for _, name in CONFIG_MAPS})
         rules.append({"apiGroups": [""], "resources": ["configmaps"], "resourceNames": names, "verbs": verbs})
+        rules.append({"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]})
+        lease = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [LEASE]}
+        rules.append({**lease, "verbs": ["get", "patch"]})
         meta = {"name": self.namespace}
         self.plane.request("POST", f"{_RBAC}/clusterroles", {"metadata": meta, "rules": rules})
         token = self.plane.service_account_token(self.namespace, "netadmit")
@@ -122,7 +131,7 @@ class InstalledWebhook:
         self._starts += 1
         command = [sys.executable, "-m", "webhook.cli", "serve", f"--bind={self.address}", f"--port={PORT}"]
         command += ["--metrics-port=0", f"--cert-dir={self._folder / 'tls'}", f"--kubeconfig={self.kubeconfig}"]
-        command += ["--drain-seconds=0"]  # nothing sends requests while it is stopped
+        command += [f"--lease={LEASE}", "--drain-seconds=0"]  # nothing sends requests while it is stopped
         if config is not None:
             file = self._folder / f"config-{self._starts}.yaml"
             file.write_text(json.dumps({"apiVersion": "netadmit.io/v1", "kind": "Config", **config}))

@@ -354,6 +354,10 @@ def test_it_may_do_nothing_else(release: Release) -> None:
         ["delete", "validatingwebhookconfiguration", RELEASE],
         ["create", "secret", "generic", "x", "-n", release.namespace],
         ["delete", "secret", f"{RELEASE}-tls", "-n", release.namespace],
+        ["get", "leases", "-n", release.namespace],
+        ["delete", "lease", RELEASE, "-n", release.namespace],
+        ["get", "events", "-n", release.namespace],
+        ["delete", "events", "--all", "-n", release.namespace],
     ):
         done = release.plane.kubectl(*attempt, account, check=False)
         assert "Forbidden" in done.stderr or "forbidden" in done.stderr, (attempt, done)

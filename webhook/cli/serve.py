@@ -26,7 +26,7 @@ from certs.publish import PublishedCA, SharedCertificate, achieve, keep
 from certs.source import LiveCertificate
 from certs.store import provide
 from webhook import config
-from webhook.audit import Auditor
+from webhook.audit import Auditor, Identity, Told
 from webhook.cli import OK, UNUSABLE, UsageError
 from webhook.cli.check import configuration
 from webhook.cli.state_options import (
@@ -40,11 +40,13 @@ from webhook.cli.state_options import (
 from webhook.events import Events
 from webhook.impact import prepare
 from webhook.kube import Writer
+from webhook.lease import Elector
+from webhook.model import objects
 from webhook.model.review import Request
 from webhook.pipeline import Deletions, Judge
 from webhook.server import FixedState, Listeners, Service, State, server_tls
 from webhook.state.watch import LiveState
-from webhook.verdict import Verdict
+from webhook.verdict import Ruling, Verdict
 
 EXAMPLE = """examples:
   netadmit serve --cert-dir /etc/netadmit/tls
@@ -85,6 +87,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write the CA of --cert-dir into this ValidatingWebhookConfiguration, now and whenever it changes",
     )
     parser.add_argument(
+        "--lease",
+        metavar="NAME",
+        help="of all that use this Lease of this pod's namespace, one tells of what stands against what is there",
+    )
+    parser.add_argument(
         "--drain-seconds",
         type=float,
         default=3.0,
@@ -106,8 +113,8 @@ def run(args: argparse.Namespace) -> int:
     _log_as_json()
     if args.cluster or args.complete:
         wants_live(args)
-        if args.cert_secret or args.publish_ca:
-            raise UsageError("--cert-secret and --publish-ca need a live cluster, not --cluster")
+        if args.cert_secret or args.publish_ca or args.lease:
+            raise UsageError("--cert-secret, --publish-ca and --lease need a live cluster, not --cluster")
         files = load_state(args)
         if report_problems(files.problems):
             return UNUSABLE
@@ -144,14 +151,9 @@ async def _serve(args: argparse.Namespace, judge: Judge, state: State, writer: W
             raise UsageError(f"--cert-dir {folder}: {getattr(error, 'strerror', '') or error}") from None
         service.metrics.certificate_expiry.set_function(certificate.expiry)
         background["certificate"] = certificate.follow
-        if isinstance(state, LiveState):
+        if isinstance(state, LiveState) and writer:
             background["state"] = partial(_follow, state)
-            auditor = Auditor(judge, state, lambda *_: service.metrics.tell_standing(auditor.count))
-            background["audit"] = auditor.run
-        if writer and judge.config.events is config.Events.ON:
-            events = Events(writer, _instance(), lambda outcome: service.metrics.events.labels(outcome).inc())
-            service.denied = partial(_tell_denial, events)
-            background["events"] = events.run
+            background |= _telling(service, state, writer, args.lease)
         if files.issued:
             _log.info("issued a certificate", extra={"fields": {"folder": str(folder), "ca": str(files.ca)}})
         listeners = Listeners(service, certificate.context)
@@ -197,9 +199,46 @@ async def _follow(state: LiveState) -> None:
         _log.info("synced", extra={"fields": {"objects": known, "unknown": state.unknown}})
 
 
-def _tell_denial(events: Events, request: Request, verdict: Verdict) -> None:
-    # The uid that the API server has made up for a new object is never that of any.
-    events.denied(request.old.metadata.uid if request.old else "", verdict.rulings)
+def _telling(service: Service, state: LiveState, writer: Writer, lease: str | None) -> dict[str, Background]:
+    """The audit, and what tells people of its findings and of denials: of these each process, of those the leader."""
+    metrics, me = service.metrics, _instance()
+    background: dict[str, Background] = {}
+    tell: Told = lambda *_: None  # noqa: E731
+    if service.judge.config.events is config.Events.ON:
+        events = Events(writer, me, lambda outcome: metrics.events.labels(outcome).inc())
+        background["events"] = events.run
+
+        def tell_denial(request: Request, verdict: Verdict) -> None:
+            # The uid that the API server has made up for a new object is never that of any.
+            events.denied(request.old.metadata.uid if request.old else "", verdict.rulings)
+
+        service.denied = tell_denial
+        tell = partial(_tell, events, state)
+
+    def judged(identity: Identity, rulings: tuple[Ruling, ...]) -> None:
+        metrics.tell_standing(auditor.count)
+        if elector is not None and elector.leading:
+            tell(identity, rulings)
+
+    def elected(leading: bool) -> None:
+        # The leader before may have gone without telling all.
+        for identity, rulings in auditor.standing.items() if leading else ():
+            tell(identity, rulings)
+
+    auditor = Auditor(service.judge, state, judged)
+    background["audit"] = auditor.run
+    elector = Elector(writer, lease, me, elected) if lease else None
+    if elector is not None:
+        metrics.leader.set_function(lambda: elector.leading)
+        background["lease"] = elector.run
+    return background
+
+
+def _tell(events: Events, state: LiveState, identity: Identity, rulings: tuple[Ruling, ...]) -> None:
+    kind, (namespace, name) = identity
+    record = state.cluster.get(*identity)
+    uid = record.metadata.uid if isinstance(record, objects.NetworkPolicy | objects.Service) else ""
+    events.found(kind, namespace, name, uid, rulings)
 
 
 def names(bind: str, more: list[str]) -> list[str]:
