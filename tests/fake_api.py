@@ -53,7 +53,7 @@ class FakeAPI:
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
         group = re.match(r"/api/v1|/apis/[^/]+/[^/]+", url.path)
         if group is None or group.group() not in self.served:
-            return 404, {"message": "the server could not find the requested resource"}
+            return 404, "404 page not found"  # no JSON
         if url.path == group.group():
             return 200, {"kind": "APIResourceList", "resources": [{"name": n} for n in ("policyreports", "reports")]}
         if method == "POST":

@@ -161,6 +161,36 @@ def test_a_waived_or_ignored_finding_does_not_stand() -> None:
     assert world.after(0) == []
 
 
+def test_what_is_waived_is_told_but_does_not_stand(world: World) -> None:
+    waived = policy("apj")
+    waived["metadata"]["annotations"] = {"netadmit.io/ignore.selector-matches-nothing": "its pods come at night"}
+    world.put(waived, pod("api"))
+    assert world.after(0) == [["selector-matches-nothing"]]
+    assert not world.auditor.standing
+    assert not world.auditor.count
+    assert [r.waived for r in world.auditor.waived[NETWORK_POLICY, ("shop", "api")]] == ["its pods come at night"]
+    world.put(policy("apj"))
+    assert world.after(6) == [["selector-matches-nothing"]]
+    assert world.auditor.standing
+    assert not world.auditor.waived
+    world.put(waived)
+    world.after(6)
+    world.remove(waived)
+    assert world.told[-1] == ((NETWORK_POLICY, ("shop", "api")), [])
+
+
+def test_it_has_caught_up_when_all_that_was_old_at_the_start_is_judged(world: World) -> None:
+    world.put(*(policy("api", f"np-{number}") for number in range(3)), pod("api"))
+    world.put(policy("api", "young", created="2026-01-01T11:58:00Z"))
+    assert not world.auditor.caught_up
+    world.auditor._start()
+    world.remove(policy("api", "np-0"))
+    assert not world.auditor.caught_up
+    world.after(0)
+    assert world.auditor.caught_up
+    assert (NETWORK_POLICY, ("shop", "young")) in world.auditor._due
+
+
 def test_the_metric_counts_what_stands() -> None:
     metrics = Metrics(list)
     metrics.tell_standing({("dns-blocked", "warning"): 2})

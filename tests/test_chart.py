@@ -149,6 +149,9 @@ def test_it_may_read_exactly_what_it_follows_and_write_what_it_must() -> None:
     expected.add(("*", "", "configmaps", elsewhere, read))
     expected.add(("netadmit", "coordination.k8s.io", "leases", frozenset({"netadmit"}), frozenset({"get", "patch"})))
     expected.add(("*", "", "events", frozenset(), frozenset({"create", "patch"})))
+    for group, plural in (("openreports.io", "reports"), ("wgpolicyk8s.io", "policyreports")):
+        expected.add(("*", group, plural, frozenset(), frozenset({"list"})))
+        expected.add(("*", group, plural, frozenset({"netadmit"}), frozenset({"create", "delete", "patch"})))
     configuration = ("admissionregistration.k8s.io", "validatingwebhookconfigurations")
     own = {
         ("*", *configuration, frozenset({"netadmit"}), frozenset({"get", "patch"})),
@@ -174,9 +177,11 @@ def test_role_bindings_need_not_be_readable() -> None:
 def test_what_is_switched_off_may_not_be_written(word: str, tmp_path: Path) -> None:
     """As YAML has it: `off` is false."""
     values = tmp_path / "values.yaml"
-    values.write_text(f"config: {{events: {word}}}\n")
-    allowed, less = ({rule[:3] for rule in _rules(rendered(*with_values(f)))} for f in (None, values))
-    assert allowed - less == {("*", "", "events")}
+    for switch, groups in (("events", {""}), ("reports", {"openreports.io", "wgpolicyk8s.io"})):
+        values.write_text(f"config: {{{switch}: {word}}}\n")
+        allowed, less = ({rule[:3] for rule in _rules(rendered(*with_values(f)))} for f in (None, values))
+        assert {group for _, group, _ in allowed - less} == groups
+        assert less < allowed
 
 
 def test_the_replicas_share_a_lease_of_which_the_chart_says_nothing() -> None:

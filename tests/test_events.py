@@ -62,7 +62,7 @@ class World:
         self.events.denied(uid, rulings)
 
     def find(self, *rulings: Ruling, name: str = "api", uid: str = "u-1") -> None:
-        self.events.found(NETWORK_POLICY, "shop", name, uid, rulings)
+        self.events.found((NETWORK_POLICY, "shop", name), uid, rulings)
 
 
 @pytest.fixture

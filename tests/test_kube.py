@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -490,3 +492,28 @@ def test_a_pod_without_a_token(service_account: Path) -> None:
     (service_account / "token").unlink()
     with pytest.raises(CredentialsError, match=r"in a pod, but its service account cannot be used: .*token"):
         load_credentials()
+
+
+# --- requests
+
+
+async def test_a_refusal_need_not_be_json_but_an_answer_must(tmp_path: Path) -> None:
+    """Of a path that is none the API server says `404 page not found`, and a proxy before it has pages of its own."""
+
+    async def answer(request: web.Request) -> web.Response:
+        status = int(request.match_info["status"])
+        return web.Response(status=status, text="not\nJSON" if status != 201 else request.headers["Accept"].join('""'))
+
+    app = web.Application()
+    app.router.add_get("/{status}", answer)
+    async with TestServer(app) as server:
+        cluster = {"server": str(server.make_url("")).rstrip("/")}
+        credentials = load_credentials(write(tmp_path / "config", {"token": "t"}, cluster))
+        assert await credentials.send("GET", "/404") == (404, "not\nJSON")
+        assert await credentials.send("GET", "/201", accept="application/x") == (201, "application/x")
+        with pytest.raises(ConnectionError, match=r"GET .*/200: "):
+            await credentials.send("GET", "/200")
+        api = kube.Writer(credentials, "netadmit")
+        with pytest.raises(kube.RefusedError, match="GET /503: 503: not JSON") as refused:
+            await api._ask("GET", "/503")
+        assert refused.value.status == 503

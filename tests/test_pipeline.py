@@ -284,6 +284,17 @@ checks:
 
 def test_off_is_a_mode_though_yaml_reads_it_as_false(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
+    for text, (events, reports) in {
+        "": ("on", "auto"),
+        "events: off\nreports: off\n": ("off", "off"),
+        "events: on\nreports: auto\n": ("on", "auto"),
+        'events: "off"\n': ("off", "auto"),
+    }.items():
+        file.write_text(HEADER + text)
+        assert (load_config(str(file)).events.value, load_config(str(file)).reports.value) == (events, reports)
+    file.write_text(HEADER + "reports: on\n")
+    with pytest.raises(ConfigError, match=r"reports: Invalid enum value 'on'"):
+        load_config(str(file))
     file.write_text(HEADER + "mode: off\n")
     assert load_config(str(file)).mode is Mode.OFF
     assert parse_config({"apiVersion": "netadmit.io/v1", "kind": "Config", "mode": "off"}).mode is Mode.OFF

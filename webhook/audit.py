@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, Protocol, TypeAlias
 
-from webhook.check import Judged
+from webhook.check import Judged, Level
 from webhook.model.cluster import Cluster
 from webhook.model.objects import (
     CONFIG_MAP,
@@ -34,6 +34,7 @@ from webhook.verdict import Action, Ruling
 Identity: TypeAlias = tuple[str, Key]
 """Kind, and namespace with name."""
 Told: TypeAlias = Callable[[Identity, tuple[Ruling, ...]], None]
+"""Takes an object, what stands against it, and what is waived of it."""
 
 _DELAY: Final = 5.0
 """Seconds after a change before what may depend on it is judged: changes come in flocks."""
@@ -73,7 +74,7 @@ class Auditor:
     Args:
         judge: decides.
         state: the cluster.
-        told: called with an object and what stands against it, whenever that has changed; nothing when nothing does.
+        told: called with an object, what stands against it and what is waived of it, whenever that has changed.
         clock: seconds, only ever compared with each other.
         now: the time of day, to tell the age of what was there at the start.
     """
@@ -99,13 +100,22 @@ class Auditor:
         """Namespaces in which something has changed, and whether that was about pods."""
         self._stirred_everywhere = False
         self._judged: dict[Identity, float] = {}
+        self._first: set[Identity] = set()
+        """What was due at the start and has not been judged yet."""
         self.standing: dict[Identity, tuple[Ruling, ...]] = {}
         """What stands against each object."""
+        self.waived: dict[Identity, tuple[Ruling, ...]] = {}
+        """What would stand against each object, had it not been waived."""
 
     @property
     def count(self) -> Counter[tuple[str, str]]:
         """How many findings stand, by check and level."""
         return Counter((r.check, str(r.level)) for rulings in self.standing.values() for r in rulings)
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether all that had settled at the start has been judged: what does not stand now, does not."""
+        return self._started and not self._first
 
     async def run(self) -> None:
         """Judges until it is cancelled."""
@@ -122,6 +132,7 @@ class Auditor:
         every: list[Judged] = [*cluster.policies, *cluster.services]
         for judged in every:
             self._due[judged.kind, judged.key] = clock + max(self._settle - _age(judged, now), 0.0)
+        self._first = {identity for identity, at in self._due.items() if at <= clock}
         cluster.followers.append(self._note)
         self._started = True
 
@@ -167,7 +178,8 @@ class Auditor:
     def _forget(self, identity: Identity) -> None:
         self._due.pop(identity, None)
         self._judged.pop(identity, None)
-        if self.standing.pop(identity, None):
+        self._first.discard(identity)
+        if [*self.standing.pop(identity, ()), *self.waived.pop(identity, ())]:
             self._told(identity, ())
 
     # --- judging
@@ -196,19 +208,25 @@ class Auditor:
         self._judged[identity] = self._clock()
         judgement = self._judge.audit(record, self._state.cluster, disclosure=self._judge.config.disclose)
         rulings = tuple(r for r in judgement.verdict.rulings if r.action is not Action.IGNORE)
+        waived = tuple(r for r in judgement.verdict.rulings if r.waived and r.level > Level.NOTE)
+        self._first.discard(identity)
         before = self.standing.get(identity, ())
-        if [r.line for r in rulings] == [r.line for r in before]:
+        if _said((*rulings, *waived)) == _said((*before, *self.waived.get(identity, ()))):
             return
-        if rulings:
-            self.standing[identity] = rulings
-        else:
-            del self.standing[identity]
+        for held, now in ((self.standing, rulings), (self.waived, waived)):
+            held.pop(identity, None)
+            if now:
+                held[identity] = now
         known = {r.line for r in before}
         for ruling in rulings:
             if ruling.line not in known:
                 fields = {"check": ruling.check, "level": str(ruling.level), "line": ruling.line, "settled": first}
                 _log.info("finding", extra={"fields": fields})
-        self._told(identity, rulings)
+        self._told(identity, (*rulings, *waived))
+
+
+def _said(rulings: tuple[Ruling, ...]) -> list[tuple[str, Action, str]]:
+    return [(r.line, r.action, r.waived) for r in rulings]
 
 
 def _age(judged: Judged, now: datetime) -> float:

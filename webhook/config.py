@@ -62,6 +62,13 @@ class Events(StrEnum):
     OFF = "off"
 
 
+class Reports(StrEnum):
+    """Whether a report is kept of each namespace: where the API server has an API for them, or never."""
+
+    AUTO = "auto"
+    OFF = "off"
+
+
 class Waivers(StrEnum):
     """Who may waive a check's warnings: whoever writes the object, only who may annotate its Namespace, or nobody.
 
@@ -110,6 +117,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
         enforcement: whether the cluster enforces NetworkPolicies, where its operator knows better than what is found.
         rbac_hint: also look at who may read NetworkPolicies, to know of agents that are not known by name.
         events: whether Events tell of denials and of findings.
+        reports: whether a report is kept of each namespace.
     """
 
     mode: Mode = Mode.ENFORCE
@@ -123,6 +131,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     enforcement: Pin = Pin.AUTO
     rbac_hint: bool = False
     events: Events = Events.ON
+    reports: Reports = Reports.AUTO
 
     def settings_of(self, namespace: str) -> NamespaceSettings | None:
         """What is set for this namespace alone."""
@@ -226,7 +235,7 @@ def parse_config(data: Any) -> Config:
 
 def _spell_switches(settings: dict[str, Any]) -> None:
     """Turns YAML 1.1's ``on`` and ``off`` back into the words."""
-    for switch in ("mode", "effects", "events"):
+    for switch in ("mode", "effects", "events", "reports"):
         if isinstance(settings.get(switch), bool):
             settings[switch] = "on" if settings[switch] else "off"
 

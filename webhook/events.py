@@ -15,7 +15,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -42,6 +42,9 @@ _LONGEST_PAUSE: Final = 60.0
 _TICK: Final = 1.0
 _FOR_NOW: Final = frozenset({429, 500, 502, 503, 504})
 """What is answered to a request that may be sent again as it is."""
+
+ObjectKey: TypeAlias = tuple[str, str, str]
+"""Kind (``apiVersion/kind``), namespace and name."""
 
 _log: Final = logging.getLogger("netadmit.events")
 
@@ -158,16 +161,15 @@ class Events:
             if ruling.action is Action.DENY:
                 self._note(Occurrence(ruling.object, uid, ruling.check, ruling.line, denied=True))
 
-    def found(self, kind: str, namespace: str, name: str, uid: str, rulings: Sequence[Ruling]) -> None:
+    def found(self, key: ObjectKey, uid: str, rulings: Sequence[Ruling]) -> None:
         """Tells what stands against an object that is there; what stood and was not written yet is left out.
 
         Args:
-            kind: of the object, ``apiVersion/kind``.
-            namespace: of the object.
-            name: of the object.
+            key: names the object.
             uid: of the object.
-            rulings: all that stands against it; empty when nothing does.
+            rulings: all that stands against it; empty when nothing does. Of what is waived nothing is told.
         """
+        kind, namespace, name = key
         api_version, _, word = kind.rpartition("/")
         reference = ObjectReference(api_version, word, namespace, name)
         told = [

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from msgspec import Struct
 
@@ -35,6 +36,10 @@ _FORCED_SECONDS: Final = 10.0
 """The least time between two refreshes that a 401 asked for: thirty watches are refused at once, for one reason."""
 _SEND_SECONDS: Final = 15.0
 _MERGE: Final = "application/merge-patch+json"
+_METADATA: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_PAGE: Final = 500
+_LONGEST_REFUSAL: Final = 1000
+"""Bytes of a refusal that is no JSON."""
 _EXPIRY_MARGIN: Final = timedelta(minutes=5)
 
 
@@ -134,27 +139,32 @@ class Credentials:
                 await self._reload()
 
     async def send(
-        self, method: str, path: str, body: object = None, content_type: str = "application/json"
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        content_type: str = "application/json",
+        *,
+        accept: str = "application/json",
     ) -> tuple[int, Any]:
         """One request, through what the kubeconfig says of TLS and proxies; in a thread, and not for what is frequent.
 
         Returns:
-            The status, and the decoded answer.
+            The status, and the decoded answer; of a refusal perhaps a text.
 
         Raises:
             OSError: there is no answer, or none in JSON.
         """
-        status, answer = await asyncio.to_thread(self._send, method, path, body, content_type, await self.headers())
+        form = {"Content-Type": content_type, "Accept": accept}
+        status, answer = await asyncio.to_thread(self._send, method, path, body, {**await self.headers(), **form})
         if status == 401:
             with contextlib.suppress(CredentialsError):
                 await self.refresh()
-                headers = await self.headers()
-                status, answer = await asyncio.to_thread(self._send, method, path, body, content_type, headers)
+                headers = {**await self.headers(), **form}
+                status, answer = await asyncio.to_thread(self._send, method, path, body, headers)
         return status, answer
 
-    def _send(
-        self, method: str, path: str, body: object, content_type: str, headers: Mapping[str, str]
-    ) -> tuple[int, Any]:
+    def _send(self, method: str, path: str, body: object, headers: Mapping[str, str]) -> tuple[int, Any]:
         from kubernetes.client.rest import RESTClientObject  # noqa: PLC0415 - heavy
         from urllib3.exceptions import HTTPError  # noqa: PLC0415
 
@@ -165,11 +175,11 @@ class Credentials:
                     method,
                     self.server + path,
                     body=None if body is None else json.dumps(body).encode(),
-                    headers={**headers, "Content-Type": content_type, "Accept": "application/json"},
+                    headers=headers,
                     timeout=_SEND_SECONDS,
                     retries=False,
                 )
-            return int(answer.status), json.loads(answer.data or b"null")
+            return int(answer.status), _decoded(answer.status, answer.data)
         except (HTTPError, ValueError) as error:
             raise ConnectionError(f"{method} {self.server}{path}: {_line(error)}") from error
 
@@ -226,7 +236,8 @@ class LeaseRecord(Struct, frozen=True):
 
 
 class Writer:
-    """All that netadmit writes: `certs.publish.API` for its certificates, `webhook.events.API`, `webhook.lease.API`.
+    """All that netadmit writes: `certs.publish.API` for its certificates, and the APIs of `webhook.events`,
+    `webhook.lease` and `webhook.policy_reports`.
 
     Args:
         credentials: as whom.
@@ -357,6 +368,57 @@ class Writer:
         _expect(method, path, status, answer)
         return _lease_record(answer)
 
+    async def serves(self, group_version: str, plural: str) -> bool:
+        """Whether the API server has such a resource.
+
+        Raises:
+            OSError: it did not say.
+        """
+        path = f"/apis/{group_version}"
+        status, answer = await self._credentials.send("GET", path)
+        if status == 404:
+            return False
+        _expect("GET", path, status, answer)
+        return any(resource["name"] == plural for resource in answer["resources"])
+
+    async def list_managed(self, group_version: str, plural: str, manager: str) -> list[tuple[str, str]]:
+        """Namespaces and names of what carries this manager's label, in all namespaces.
+
+        Raises:
+            OSError: they may not be listed.
+        """
+        first = f"/apis/{group_version}/{plural}?labelSelector=app.kubernetes.io/managed-by%3D{manager}&limit={_PAGE}"
+        found, path = [], first
+        while True:
+            status, answer = await self._credentials.send("GET", path, accept=_METADATA)
+            _expect("GET", path, status, answer)
+            found += [(item["metadata"]["namespace"], item["metadata"]["name"]) for item in answer["items"]]
+            more = answer["metadata"].get("continue")
+            if not more:
+                return found
+            path = f"{first}&continue={quote(more, safe='')}"
+
+    async def apply(self, plural: str, body: dict[str, Any]) -> None:
+        """Makes an object be so, whether it is there or not: server-side apply, of what netadmit alone manages.
+
+        Raises:
+            OSError: it may not be written.
+        """
+        metadata = body["metadata"]
+        path = f"/apis/{body['apiVersion']}/namespaces/{metadata['namespace']}/{plural}/{metadata['name']}"
+        await self._ask("PATCH", f"{path}?fieldManager=netadmit&force=true", body, "application/apply-patch+yaml")
+
+    async def delete(self, group_version: str, plural: str, namespace: str, name: str) -> None:
+        """Sees to it that an object is not there.
+
+        Raises:
+            OSError: it may not be deleted.
+        """
+        path = f"/apis/{group_version}/namespaces/{namespace}/{plural}/{name}"
+        status, answer = await self._credentials.send("DELETE", path)
+        if status != 404:
+            _expect("DELETE", path, status, answer)
+
     async def _ask(self, method: str, path: str, body: object = None, content_type: str = "application/json") -> Any:
         status, answer = await self._credentials.send(method, path, body, content_type)
         _expect(method, path, status, answer)
@@ -373,6 +435,16 @@ def _lease_record(lease: Any) -> LeaseRecord:
         spec.get("leaseTransitions") or 0,
         lease["metadata"]["resourceVersion"],
     )
+
+
+def _decoded(status: int, data: bytes) -> Any:
+    """JSON, but for what says what is wrong: `404 page not found` of a path that is none, or a proxy's page."""
+    try:
+        return json.loads(data or b"null")
+    except ValueError:
+        if status < 400:
+            raise
+        return data[:_LONGEST_REFUSAL].decode(errors="replace")
 
 
 def _expect(method: str, path: str, status: int, answer: Any) -> None:

@@ -58,9 +58,15 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+        self.report_writes = Counter(
+            "netadmit_report_writes",
+            "Reports of namespaces; outcome: written, removed, failed",
+            ["outcome"],
+            registry=self.registry,
+        )
         self.leader = Gauge(
             "netadmit_leader",
-            "1 while this process holds the Lease: it alone tells of findings",
+            "1 while this process holds the Lease: it alone tells of findings, in Events and reports",
             registry=self.registry,
         )
         self.certificate_expiry = Gauge(

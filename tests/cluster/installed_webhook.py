@@ -107,6 +107,10 @@ class InstalledWebhook:
         names = sorted({name for _, name in CONFIG_MAPS})
         rules.append({"apiGroups": [""], "resources": ["configmaps"], "resourceNames": names, "verbs": verbs})
         rules.append({"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]})
+        for group, plural in (("openreports.io", "reports"), ("wgpolicyk8s.io", "policyreports")):
+            ours = {"apiGroups": [group], "resources": [plural]}
+            rules.append({**ours, "verbs": ["list"]})
+            rules.append({**ours, "resourceNames": ["netadmit"], "verbs": ["create", "delete", "patch"]})
         lease = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [LEASE]}
         rules.append({**lease, "verbs": ["get", "patch"]})
         meta = {"name": self.namespace}

@@ -10,7 +10,10 @@ from typing import Any, Self
 
 import pytest
 
+from webhook.policy_reports import OPEN_REPORT, POLICY_REPORT, ReportKind
+
 from .control_plane import ControlPlane
+from .custom_resources import served_reports
 from .installed_webhook import LEASE, InstalledWebhook, eventually
 
 CONFIG = {"settle": 0, "enforce": ["service-selects-nothing"]}
@@ -54,6 +57,14 @@ def shop(told: InstalledWebhook, namespace: str) -> str:
     told.catch_up(["v1/Pod"])
     eventually(lambda: leading(told), "the only replica leads", 20)
     return namespace
+
+
+@pytest.fixture
+def quiet(control_plane: ControlPlane) -> Iterator[str]:
+    """A namespace with nothing in it."""
+    name = control_plane.create_namespace()
+    yield name
+    control_plane.delete_namespace(name)
 
 
 def leading(replica: InstalledWebhook) -> bool:
@@ -167,3 +178,58 @@ def test_of_two_one_leads_and_the_other_takes_over(told: InstalledWebhook, shop:
         assert not leading(told)
         assert not [entry for entry in other.log() if entry["message"].startswith("cannot")]
     eventually(lambda: leading(told), "and back", 20)
+
+
+# --- reports
+
+
+def restarted(told: InstalledWebhook) -> None:
+    """So that it asks at once which API is served, not some minutes later."""
+    told.stop()
+    told.start(CONFIG)
+    eventually(lambda: leading(told), "it leads again", 20)
+
+
+@pytest.mark.parametrize("kind", [POLICY_REPORT, OPEN_REPORT], ids=lambda kind: kind.plural)
+def test_a_report_follows_what_stands(told: InstalledWebhook, shop: str, quiet: str, kind: ReportKind) -> None:
+    kubectl, request = told.plane.kubectl, told.plane.request
+    with served_reports(told.plane, kind) as reports:
+
+        def results() -> list[dict[str, Any]]:
+            found = request("GET", reports).body["items"]
+            return [result for one in found if one["metadata"]["namespace"] == shop for result in one["results"]]
+
+        leftover = {
+            "apiVersion": kind.group_version,
+            "kind": kind.kind,
+            "metadata": {"name": "netadmit", "labels": {"app.kubernetes.io/managed-by": "netadmit"}},
+        }
+        request("POST", f"/apis/{kind.group_version}/namespaces/{quiet}/{kind.plural}", leftover)
+        with told.switched_off():
+            restarted(told)
+        waived = json.loads(policy(shop, {"podSelector": {"matchLabels": {"app": "wop"}}}, "waived"))
+        waived["metadata"]["annotations"] = {"netadmit.io/ignore.selector-matches-nothing": "its pods come at night"}
+        kubectl("apply", "-f-", stdin=json.dumps(waived))
+        kubectl("apply", "-f-", stdin=policy(shop, LOST))
+        eventually(lambda: len(results()) == 2, "there is a report of both", 30)
+        lost, skipped = results()
+        uid = request("GET", f"/apis/networking.k8s.io/v1/namespaces/{shop}/networkpolicies/web").body["metadata"][
+            "uid"
+        ]
+        assert (lost["policy"], lost["result"], lost["source"]) == ("selector-matches-nothing", "warn", "netadmit")
+        assert [(r["name"], r["uid"]) for r in lost["resources"]] == [("web", uid)]
+        assert (skipped["result"], skipped["properties"]) == ("skip", {"waived": "its pods come at night"})
+        eventually(lambda: events(told.plane, shop), "there is an Event")
+        assert [event["message"] for event in events(told.plane, shop)] == [lost["message"]], "and none of the waived"
+        assert audited(told, shop) == {"selector-matches-nothing"}
+        shown = kubectl("get", kind.plural, "-n", shop, "--no-headers").stdout
+        assert shown.split() == ["netadmit", "0", "0", "1", "0", "1"]
+        left = {item["metadata"]["namespace"] for item in request("GET", reports).body["items"]}
+        assert quiet not in left, "what is left of a former run goes"
+        kubectl("apply", "-f-", stdin=policy(shop, {"podSelector": {"matchLabels": {"app": "web"}}}))
+        eventually(lambda: [r["result"] for r in results()] == ["skip"], "what is mended is in no report", 30)
+        kubectl("delete", "networkpolicy", "waived", "-n", shop)
+        eventually(lambda: not results(), "a report of nothing is none", 30)
+        assert shop not in {one["metadata"]["namespace"] for one in request("GET", reports).body["items"]}
+        assert told.metric("netadmit_report_writes_total", outcome="failed") == 0
+        assert told.metric("netadmit_events_total", outcome="failed") == 0

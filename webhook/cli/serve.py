@@ -10,9 +10,7 @@ import asyncio
 import json
 import logging
 import os
-import secrets
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -25,8 +23,6 @@ from typing import Final, TypeAlias
 from certs.publish import PublishedCA, SharedCertificate, achieve, keep
 from certs.source import LiveCertificate
 from certs.store import provide
-from webhook import config
-from webhook.audit import Auditor, Identity, Told
 from webhook.cli import OK, UNUSABLE, UsageError
 from webhook.cli.check import configuration
 from webhook.cli.state_options import (
@@ -37,16 +33,12 @@ from webhook.cli.state_options import (
     resources_for,
     wants_live,
 )
-from webhook.events import Events
+from webhook.cli.telling import Telling
 from webhook.impact import prepare
 from webhook.kube import Writer
-from webhook.lease import Elector
-from webhook.model import objects
-from webhook.model.review import Request
 from webhook.pipeline import Deletions, Judge
 from webhook.server import FixedState, Listeners, Service, State, server_tls
 from webhook.state.watch import LiveState
-from webhook.verdict import Ruling, Verdict
 
 EXAMPLE = """examples:
   netadmit serve --cert-dir /etc/netadmit/tls
@@ -153,7 +145,7 @@ async def _serve(args: argparse.Namespace, judge: Judge, state: State, writer: W
         background["certificate"] = certificate.follow
         if isinstance(state, LiveState) and writer:
             background["state"] = partial(_follow, state)
-            background |= _telling(service, state, writer, args.lease)
+            background |= Telling(service, state, writer, args.lease).background
         if files.issued:
             _log.info("issued a certificate", extra={"fields": {"folder": str(folder), "ca": str(files.ca)}})
         listeners = Listeners(service, certificate.context)
@@ -199,48 +191,6 @@ async def _follow(state: LiveState) -> None:
         _log.info("synced", extra={"fields": {"objects": known, "unknown": state.unknown}})
 
 
-def _telling(service: Service, state: LiveState, writer: Writer, lease: str | None) -> dict[str, Background]:
-    """The audit, and what tells people of its findings and of denials: of these each process, of those the leader."""
-    metrics, me = service.metrics, _instance()
-    background: dict[str, Background] = {}
-    tell: Told = lambda *_: None  # noqa: E731
-    if service.judge.config.events is config.Events.ON:
-        events = Events(writer, me, lambda outcome: metrics.events.labels(outcome).inc())
-        background["events"] = events.run
-
-        def tell_denial(request: Request, verdict: Verdict) -> None:
-            # The uid that the API server has made up for a new object is never that of any.
-            events.denied(request.old.metadata.uid if request.old else "", verdict.rulings)
-
-        service.denied = tell_denial
-        tell = partial(_tell, events, state)
-
-    def judged(identity: Identity, rulings: tuple[Ruling, ...]) -> None:
-        metrics.tell_standing(auditor.count)
-        if elector is not None and elector.leading:
-            tell(identity, rulings)
-
-    def elected(leading: bool) -> None:
-        # The leader before may have gone without telling all.
-        for identity, rulings in auditor.standing.items() if leading else ():
-            tell(identity, rulings)
-
-    auditor = Auditor(service.judge, state, judged)
-    background["audit"] = auditor.run
-    elector = Elector(writer, lease, me, elected) if lease else None
-    if elector is not None:
-        metrics.leader.set_function(lambda: elector.leading)
-        background["lease"] = elector.run
-    return background
-
-
-def _tell(events: Events, state: LiveState, identity: Identity, rulings: tuple[Ruling, ...]) -> None:
-    kind, (namespace, name) = identity
-    record = state.cluster.get(*identity)
-    uid = record.metadata.uid if isinstance(record, objects.NetworkPolicy | objects.Service) else ""
-    events.found(kind, namespace, name, uid, rulings)
-
-
 def names(bind: str, more: list[str]) -> list[str]:
     """The names for an issued certificate: the Service's in this pod's namespace, this machine's, the given ones."""
     service = f"netadmit.{_namespace()}"
@@ -251,11 +201,6 @@ def names(bind: str, more: list[str]) -> list[str]:
 
 def _namespace() -> str:
     return os.environ.get("POD_NAMESPACE", "netadmit")
-
-
-def _instance() -> str:
-    """Who writes: the pod's name, and which of its processes."""
-    return f"{socket.gethostname()}_{secrets.token_hex(4)}"
 
 
 class _JSONFormatter(logging.Formatter):
