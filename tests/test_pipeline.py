@@ -32,6 +32,7 @@ from webhook.verdict import Action, Ruling
 
 from .test_checks import rulings
 
+CHECKS = {check.id: check for check in all_checks()}
 API = Pod("shop", "api-1", {"app": "api"}, phase="Running")
 
 
@@ -451,6 +452,106 @@ def test_a_finding_silences_none_above_its_level() -> None:
     judgement = Judge(checks=[never, louder, quieter]).admit(request(SOUND), cluster())
     assert said(judgement) == {"louder": "deny", "selector-matches-nothing": "warn"}
     assert judgement.verdict.rulings[1].also == ("quieter",)
+
+
+def consequence(level: Level, *causes: str, of: str = "cuts-service", path: str = "spec.policyTypes") -> Check:
+    return Check(
+        id=of,
+        level=level,
+        summary="s",
+        rationale="r.",
+        remedy="r.",
+        run=lambda _: iter([Finding(path, "traffic is cut", causes=causes or None)]),
+        judges=(NETWORK_POLICY,),
+    )
+
+
+NOT_FOUND = policy(
+    {
+        **SELECTS_API,
+        "policyTypes": ["Egress"],
+        "egress": [{"ports": [{"port": 1}]}, {"to": [{"namespaceSelector": {"matchLabels": {"name": "shop"}}}]}],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    "due",
+    [
+        "spec.egress",
+        "spec.egress[1]",
+        "spec.egress[1].to",
+        "spec.egress[1].to[0]",
+        "spec.egress[1].to[0].namespaceSelector.matchLabels.name",
+        "spec.egress[1].to[0].namespaceSelector.matchLabels.name.x",
+    ],
+)
+def test_a_mistake_in_a_rule_silences_what_it_leads_to(due: str) -> None:
+    ruling = only(
+        Judge(checks=[*all_checks(), consequence(Level.WARNING, "spec.egress[9]", due)]).admit(
+            request(NOT_FOUND), cluster()
+        )
+    )
+    assert (ruling.check, ruling.also) == ("namespace-not-found", ("cuts-service",))
+
+
+@pytest.mark.parametrize(
+    "due", ["spec.egress[0]", "spec.egress[10]", "spec.egress[1].ports", "spec.egress[1].t", "spec.ingress"]
+)
+def test_a_mistake_elsewhere_leaves_a_consequence_alone(due: str) -> None:
+    judge = Judge(checks=[*all_checks(), consequence(Level.WARNING, due)])
+    judgement = judge.admit(request(NOT_FOUND), cluster())
+    assert said(judgement) == {"namespace-not-found": "warn", "cuts-service": "warn"}
+    assert [r.also for r in judgement.verdict.rulings] == [(), ()]
+
+
+def test_a_mistake_silences_no_consequence_above_its_level_and_none_that_is_its_own() -> None:
+    louder = Judge(checks=[*all_checks(), consequence(Level.ERROR, "spec.egress[1]")])
+    assert said(louder.admit(request(NOT_FOUND), cluster())) == {
+        "cuts-service": "deny",
+        "namespace-not-found": "warn",
+    }
+    unexplained = Judge(checks=[*all_checks(), consequence(Level.WARNING)])
+    assert said(unexplained.admit(request(NOT_FOUND), cluster())) == {
+        "cuts-service": "warn",
+        "namespace-not-found": "warn",
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "explained"),
+    [("spec.egress", True), ("spec.egress[1]", True), ("spec.egress[0]", False), ("spec.ingress", False)],
+)
+def test_a_consequence_that_names_no_rules_is_due_to_those_of_its_path(path: str, explained: bool) -> None:
+    judge = Judge(checks=[*all_checks(), consequence(Level.WARNING, path=path)])
+    assert (said(judge.admit(request(NOT_FOUND), cluster())) == {"namespace-not-found": "warn"}) is explained
+
+
+@pytest.mark.parametrize("of", ["dns-blocked", "cuts-api-server", "cuts-webhook", "policy-redundant", "except-undone"])
+def test_what_is_a_consequence(of: str) -> None:
+    judge = Judge(checks=[CHECKS["namespace-not-found"], consequence(Level.WARNING, "spec.egress[1]", of=of)])
+    expected = {"namespace-not-found": "warn"} | ({of: "warn"} if of == "except-undone" else {})
+    assert said(judge.admit(request(NOT_FOUND), cluster())) == expected
+
+
+def test_rules_that_a_policy_type_is_missing_for_explain_what_is_cut() -> None:
+    judge = Judge(checks=[*all_checks(), consequence(Level.WARNING, "spec.egress[0]")])
+    ruling = only(judge.admit(request(DEAD), cluster()))
+    assert (ruling.check, ruling.also) == ("rules-without-policy-type", ("cuts-service",))
+
+
+def test_what_is_no_cause_of_a_cut_explains_none() -> None:
+    other = Check(
+        id="opens-to-everyone",
+        level=Level.WARNING,
+        summary="s",
+        rationale="r.",
+        remedy="r.",
+        run=lambda _: iter([Finding("spec.egress[1]", "no peers")]),
+        judges=(NETWORK_POLICY,),
+    )
+    judgement = Judge(checks=[other, consequence(Level.WARNING, "spec.egress[1]")]).admit(request(NOT_FOUND), cluster())
+    assert said(judgement) == {"opens-to-everyone": "warn", "cuts-service": "warn"}
 
 
 # --- waivers ----------------------------------------------------------------------------------------------------------

@@ -63,6 +63,8 @@ class Finding(Struct, frozen=True):
         level: the check's own level unless said otherwise.
         value: the offending value as text: on UPDATE the same finding about the same value is an old one.
         proven: it rests on evidence, not on absence alone (CHECKS.md, conduct 1): ``profile: strict`` denies it.
+        causes: of what is cut, or adds nothing: the rules, by path, whose own mistakes explain it. What is said of
+            these comes first, and mending them mends this (CHECKS.md, precedence). None: those that ``path`` holds.
     """
 
     path: str
@@ -71,6 +73,7 @@ class Finding(Struct, frozen=True):
     level: Level | None = None
     value: str = ""
     proven: bool = True
+    causes: tuple[str, ...] | None = None
 
     @property
     def line(self) -> str:

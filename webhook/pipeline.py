@@ -5,7 +5,7 @@ waits for nothing; the shell around it decides when to ask again (`Judgement.res
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -56,10 +56,6 @@ _ONE_PORT: Final = (
     frozenset({"service-port-not-pod-port"}),
     frozenset({"port-not-declared"}),
 )
-_CAUSES: Final = (
-    frozenset({"ipblock-covers-service-ips", "rules-without-policy-type"}).union(*_ONE_RULE, *_ONE_PORT),
-    frozenset({"dns-blocked", "cuts-api-server", "cuts-ingress-backend", "cuts-service", "cuts-webhook"}),
-)
 _SERVICE: Final = (
     frozenset({"service-selects-nothing"}),
     frozenset({"empties-service"}),
@@ -74,6 +70,30 @@ _OWN_NAMESPACE: Final = (
     frozenset({"selector-matches-nothing", "service-selects-nothing"}),
 )
 """In a namespace that is not there nothing can match."""
+_CAUSES: Final = frozenset(
+    {
+        "yaml-duplicate-key",
+        "unknown-field",
+        "selector-can-never-match",
+        "rules-without-policy-type",
+        "ipblock-covers-service-ips",
+        "host-network-selected",
+        "ambient-mesh-port",
+        *frozenset().union(*_ONE_RULE, *_ONE_PORT),
+    }
+)
+_CONSEQUENCES: Final = frozenset(
+    {
+        "dns-blocked",
+        "cuts-api-server",
+        "cuts-ingress-backend",
+        "cuts-on-removal",
+        "cuts-service",
+        "cuts-webhook",
+        "policy-redundant",
+    }
+)
+"""What is cut, or adds nothing, and the mistakes in rules that explain it (`Finding.causes`)."""
 _NEVER_SILENCED: Final = frozenset(
     {"rules-without-policy-type", "refused-by-api", "waiver-unknown", "cni-does-not-enforce"}
 )
@@ -446,8 +466,8 @@ def _silence(statements: list[_Statement]) -> None:
     _silence_along(_WHOLE_OBJECT, statements, lambda s: not s.rule, lambda s: s.rule)
     _silence_along(_ONE_RULE, statements, lambda _: False, lambda s: s.rule)
     _silence_along(_ONE_PORT, statements, lambda _: False, lambda s: s.port)
-    _silence_along(_CAUSES, statements, lambda _: False, lambda s: s.rule)
     _silence_along(_SERVICE, statements, lambda s: not s.port, lambda s: s.port)
+    _silence_consequences(statements)
 
 
 def _silence_along(
@@ -485,9 +505,35 @@ def _silence_along(
             near = (*by_part.get(EVERYTHING_ELSE, ()), *by_part.get(part(other) or EVERYTHING_ELSE, ()))
             explaining = min(((n, c) for n, c in near if other.level <= c.level), default=None, key=lambda c: c[0])
             if explaining is not None:
-                other.silenced = True
-                cause = explaining[1]
-                cause.also += [explained for explained in (other.check.id, *other.also) if explained not in cause.also]
+                _explain(explaining[1], other)
+
+
+def _silence_consequences(statements: Sequence[_Statement]) -> None:
+    """Lets a mistake in a rule silence what is only its consequence."""
+    causes = [s for s in statements if s.check.id in _CAUSES and not s.silenced]
+    for other in statements:
+        if other.silenced or not causes or other.check.id not in _CONSEQUENCES:
+            continue
+        due = frozenset((other.finding.path,) if other.finding.causes is None else other.finding.causes)
+        around = frozenset(outer for path in due for outer in _outer_paths(path))
+        for cause in causes:
+            path = cause.finding.path
+            if cause.level >= other.level and (path in around or not due.isdisjoint((path, *_outer_paths(path)))):
+                _explain(cause, other)
+                break
+
+
+def _outer_paths(path: str) -> Iterator[str]:
+    """The paths of what a field is part of, from the inside out."""
+    for i in range(len(path) - 1, 0, -1):
+        if path[i] in ".[":
+            yield path[:i]
+
+
+def _explain(cause: _Statement, other: _Statement) -> None:
+    """Puts a statement, and what it explained, into the ``also`` of another."""
+    other.silenced = True
+    cause.also += [explained for explained in (other.check.id, *other.also) if explained not in cause.also]
 
 
 def _terminating(cluster: Cluster, namespace: str) -> bool:

@@ -200,7 +200,7 @@ CHECK = Check(
             title="a rule that is narrowed",
             cluster=_CLUSTER,
             old=_policy(),
-            object=_policy("{from: [{podSelector: {matchLabels: {app: front}}}]}"),
+            object=_policy("{from: [{podSelector: {matchLabels: {app: api}}}]}"),
             says="cuts Pod/web-0 -> Pod/api-0: no other rule allows it",
         ),
         Example(
