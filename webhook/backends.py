@@ -29,6 +29,8 @@ from webhook.model.objects import (
     ServiceSpec,
     Workload,
 )
+from webhook.reach.graph import NamedPorts
+from webhook.reach.ports import Ports, port_range, union
 
 Member: TypeAlias = Pod | Workload
 """A pod, or a template that stands for pods to come."""
@@ -163,6 +165,25 @@ def find_port(member: Member, name: str, protocol: Protocol) -> ContainerPort | 
     Source: k8s.io/endpointslice utils.go FindPort: the first of that name and protocol, sidecars last.
     """
     return next((p for p in member.ports if p.name == name and p.protocol == protocol), None)
+
+
+def target_ports(service: Service, named: NamedPorts) -> Ports:
+    """The ports of a pod that a Service leads to, where the pod has these named ports (`find_port`).
+
+    Clients of a headless Service connect to the pods themselves, mostly at the port that the Service gives.
+    """
+    found: Ports = ()
+    for port in service.spec.ports:
+        target = port.port if port.target_port is None else port.target_port
+        if isinstance(target, int):
+            reached = [target]
+        else:
+            reached = [number for name, protocol, number in named if (name, protocol) == (target, port.protocol)]
+        if reached and headless(service.spec):
+            reached.append(port.port)
+        for number in reached:
+            found = union(found, port_range(port.protocol, number, number))
+    return found
 
 
 def group(cluster: Cluster, classes: Collection[PodClass]) -> Sequence[Backend]:

@@ -5,13 +5,18 @@ Deployment, and clients with opt-in labels come later by design.
 """
 
 from collections.abc import Callable, Collection, Iterable
+from datetime import datetime
+from typing import Final
 
 from msgspec import Struct
 
-from webhook.check import Context, View, count
+from webhook.check import CREATE, Context, View, count
 from webhook.model.cluster import PodClass
 from webhook.model.objects import HELM_RELEASE, NAME_LABEL, ObjectMeta
 from webhook.model.selectors import NearMiss, Selector, looks_misspelt, near_miss
+
+_SETTLE_SECONDS: Final = 300
+"""How long what belongs together may take to arrive (CHECKS.md, conduct 1)."""
 
 
 class Evidence(Struct, frozen=True):
@@ -80,6 +85,39 @@ def comes_before_its_pods(ctx: Context, *, said_before: bool) -> bool:
     """
     helm = ctx.judged is not None and rendered_by_helm(ctx.judged.metadata)
     return helm and ctx.view is View.ADMISSION and not said_before
+
+
+def comes_before_other_policies(ctx: Context, *, said_before: bool) -> bool:
+    """Whether what a policy lacks may only be yet to come in another one: it is early, not wrong.
+
+    A namespace that is a few minutes old is being filled, and Helm sends all policies of a release in a row, in the
+    order of their names.
+    """
+    if comes_before_its_pods(ctx, said_before=said_before):
+        return True
+    return ctx.view is View.ADMISSION and ctx.operation is CREATE and _in_young_namespace(ctx)
+
+
+def _in_young_namespace(ctx: Context) -> bool:
+    """Told by the API server's own clock, if may be: it stamps a new object before it asks webhooks.
+
+    Source: k8s.io/apiserver pkg/registry/rest/create.go BeforeCreate (FillObjectMetaSystemFields).
+    """
+    namespace = ctx.cluster.namespace(ctx.namespace)
+    made = _seconds(namespace.created) if namespace else None
+    now = _seconds(ctx.judged.metadata.creation_timestamp) if ctx.judged else None
+    if now is None:
+        now = ctx.now
+    return made is not None and now is not None and now - made < _SETTLE_SECONDS
+
+
+def _seconds(text: str | None) -> float | None:
+    """Seconds since the epoch; None for what is no time."""
+    try:
+        found = datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+    return found.timestamp() if found and found.tzinfo else None
 
 
 def is_slip(name: str, near: str | None) -> bool:

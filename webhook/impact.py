@@ -4,22 +4,28 @@ In files all policies arrive together: what they change is measured from the sta
 is no policy (CONTRACT.md, ``check``).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 from weakref import WeakKeyDictionary
 
-from webhook.check import DELETE, Context, View
-from webhook.model.cluster import Cluster
-from webhook.model.objects import Key, NetworkPolicy
+from msgspec import Struct
+
+from webhook.check import DELETE, Context, View, count, enumerate_some
+from webhook.model.cluster import Cluster, PodClass
+from webhook.model.objects import POD, Direction, NetworkPolicy, NetworkPolicyPort, Pod, Workload
 from webhook.reach.change import Change
-from webhook.reach.graph import graph_of
-from webhook.reach.policy import EGRESS, INGRESS
+from webhook.reach.endpoints import Names
+from webhook.reach.graph import Cell, Stack, graph_of
+from webhook.reach.policy import EGRESS, INGRESS, Policy
 from webhook.reach.scenario import Scenario
 
-_STEPS_OF_A_PEER: Final = 20
+_STEPS_OF_A_RULE: Final = 8
+_STEPS_OF_A_PEER: Final = 8
 _STEPS_OF_A_ROW: Final = 20
+_STEPS_OF_A_STACK: Final = 4
 _memory: Final[WeakKeyDictionary[Context, Change]] = WeakKeyDictionary()
-_of_files: Final[WeakKeyDictionary[Cluster, tuple[tuple[int, int], Change]]] = WeakKeyDictionary()
+_selected: Final[WeakKeyDictionary[Context, Sequence[PodClass]]] = WeakKeyDictionary()
+_isolated: Final[WeakKeyDictionary[Context, dict[Direction, Mapping[Stack, Sequence[Cell]]]]] = WeakKeyDictionary()
 
 
 def impact(ctx: Context) -> Change:
@@ -28,30 +34,34 @@ def impact(ctx: Context) -> Change:
     Raises:
         TooLargeError: it takes more steps than are left.
     """
-    if ctx.view is View.CHECK:
-        return _impact_of_files(ctx.cluster)
     found = _memory.get(ctx)
     if found is None:
-        before, after = _policies(ctx)
-        for policy in (*before.values(), *after.values()):
-            if policy is not None:
-                ctx.spend(_weight(policy))
-        graph = graph_of(ctx.cluster)
-        found = Change(graph, before, after)
-        for cell in found.near:
-            ctx.spend(_STEPS_OF_A_ROW)
-            del cell
-        _memory[ctx] = found
+        found = _memory[ctx] = _under_way(ctx) if ctx.view is View.ADMISSION else _of_all(ctx)
     return found
 
 
-def _impact_of_files(cluster: Cluster) -> Change:
-    """What all policies of the files change: the same for each of them, so that it is worked out once."""
-    key = cluster.generation, len(cluster.arriving_policies)
-    known = _of_files.get(cluster)
-    if known is None or known[0] != key:
-        known = _of_files[cluster] = key, Change(graph_of(cluster), dict(cluster.arriving_policies), {})
-    return known[1]
+def _under_way(ctx: Context) -> Change:
+    policy = ctx.policy
+    old = ctx.old if isinstance(ctx.old, NetworkPolicy) else None
+    before, after = (policy, None) if ctx.operation is DELETE else (old, policy)
+    for one in (before, after):
+        if one is not None:
+            ctx.spend(_weight(one))
+    found = Change(graph_of(ctx.cluster), {policy.key: before}, {policy.key: after})
+    ctx.spend(_STEPS_OF_A_ROW * sum(1 for _ in found.near))
+    return found
+
+
+def _of_all(ctx: Context) -> Change:
+    """What is the same for every policy that is judged: the files' together change the state, what is there nothing."""
+    ctx.spend(_weight(ctx.policy))
+    cluster, graph = ctx.cluster, graph_of(ctx.cluster)
+    generation, found = graph.kept.get(ctx.view, (-1, None))
+    if generation != cluster.generation or not isinstance(found, Change):
+        before = dict(cluster.arriving_policies) if ctx.view is View.CHECK else {}
+        found = Change(graph, before, {})
+        graph.kept[ctx.view] = cluster.generation, found
+    return found
 
 
 def prepare(cluster: Cluster) -> None:
@@ -61,15 +71,101 @@ def prepare(cluster: Cluster) -> None:
         scenario.bound(direction)
 
 
-def _policies(ctx: Context) -> tuple[Mapping[Key, NetworkPolicy | None], Mapping[Key, NetworkPolicy | None]]:
-    """The policies that differ from those in the state, before and after."""
-    policy = ctx.policy
-    if ctx.view is View.AUDIT:
-        return {}, {}
-    if ctx.operation is DELETE:
-        return {policy.key: policy}, {policy.key: None}
-    old = ctx.old if isinstance(ctx.old, NetworkPolicy) else None
-    return {policy.key: old}, {policy.key: policy}
+def selected(ctx: Context) -> Sequence[PodClass]:
+    """The pods and templates that the policy under review selects; all checks of one review share them."""
+    found = _selected.get(ctx)
+    if found is None:
+        found = _selected[ctx] = ctx.select(ctx.compile(ctx.policy.spec.pod_selector), (ctx.namespace,))
+    return found
+
+
+def isolated_by(ctx: Context, direction: Direction) -> Mapping[Stack, Sequence[Cell]]:
+    """The cells that the policy under review isolates in a direction, by the policies that they are under.
+
+    All checks of one review share them.
+    """
+    known = _isolated.setdefault(ctx, {})
+    found = known.get(direction)
+    if found is None:
+        change = impact(ctx)
+        by_stack: dict[Stack, list[Cell]] = {}
+        for cell in change.graph.cells_of(selected(ctx)) if direction in ctx.policy.directions else ():
+            if not cell.host_network:
+                ctx.spend(_STEPS_OF_A_STACK)
+                by_stack.setdefault(change.after.stack(cell, direction), []).append(cell)
+        found = known[direction] = by_stack
+    return found
+
+
+def under_review(ctx: Context, stack: Stack) -> Policy:
+    """The policy under review as the engine reads it, in a stack of `isolated_by`."""
+    name = "/".join(ctx.policy.key)
+    return next(policy for policy in stack.own if policy.name == name)
+
+
+class Affected(Struct, frozen=True):
+    """Pods of the policy's own namespace; templates, where none of theirs runs yet."""
+
+    number: int
+    noun: str
+    workloads: tuple[str, ...]
+    """``Deployment/api``, sorted."""
+
+    def __str__(self) -> str:
+        """``3 pods (Deployment/api)``."""
+        return f"{count(self.number, self.noun)} ({enumerate_some(self.workloads, 2)})"
+
+
+def members(ctx: Context, cells: Iterable[Cell]) -> Sequence[Pod | Workload]:
+    """The pods in these cells; the templates of pods to come, where none runs yet."""
+    cluster = ctx.cluster
+    pods: list[Pod] = []
+    templates: list[Workload] = []
+    for cell in cells:
+        ctx.spend(1 + len(cell.pods) + len(cell.templates))
+        pods += (pod for key in cell.pods if isinstance(pod := cluster.get(POD, key), Pod))
+        made = (cluster.get(*identity) for identity in cell.templates)
+        templates += (template for template in made if isinstance(template, Workload))
+    return pods or templates
+
+
+def affected(ctx: Context, bearers: Sequence[Pod | Workload]) -> Affected:
+    """Says who these pods are, or templates where none runs yet."""
+    names = Names(ctx.cluster)
+    ctx.spend(len(bearers))
+    pods = [names.of_pod(bearer) for bearer in bearers if isinstance(bearer, Pod)]
+    every = pods or [names.of_template(bearer) for bearer in bearers if isinstance(bearer, Workload)]
+    workloads = tuple(sorted({name.partition("/")[2] for name in every}))
+    return Affected(len(pods), "pod", workloads) if pods else Affected(len(workloads), "pod template", workloads)
+
+
+def rules_about(ctx: Context, direction: Direction, numbers: Collection[int]) -> tuple[str, ...]:
+    """The rules of the policy under review in which a mistake may be why these ports are cut (`Finding.causes`).
+
+    A rule is about them if it names one of them, under whatever protocol, or a port by its name, or no port at all; so
+    are those of a direction that policyTypes leaves out.
+
+    Args:
+        ctx: the context.
+        direction: in which they are cut.
+        numbers: the ports, and those that people write in their place: a Service's.
+    """
+    prefix = f"spec.{direction.lower()}"
+    found: list[str] = []
+    for path, rule in ctx.policy.rules():
+        if path.startswith(prefix):
+            ctx.spend(_STEPS_OF_A_RULE + len(rule.ports))
+            if not rule.ports or any(_is_about(port, numbers) for port in rule.ports):
+                found.append(path)
+    return tuple(found)
+
+
+def _is_about(written: NetworkPolicyPort, numbers: Collection[int]) -> bool:
+    first = written.port
+    if not isinstance(first, int):
+        return True
+    last = first if written.end_port is None else written.end_port
+    return any(first <= number <= last for number in numbers)
 
 
 def _weight(policy: NetworkPolicy) -> int:

@@ -5,10 +5,17 @@ from typing import Final
 
 from webhook.check import Check, Context, Example, Finding, Level
 from webhook.concerned import Front, PortEntry, admitted_otherwise, fronts, port_entries
+from webhook.enforcement import State
 from webhook.model.objects import POD, SERVICE, WORKLOADS, NetworkPolicy
 
 BEFORE_DNAT: Final = frozenset({"AWS VPC CNI", "EKS Auto Mode"})
 """The engines that see a connection to a Service before it is translated: the Service's port belongs there."""
+
+
+def sees_service_addresses(ctx: Context) -> bool | None:
+    """Whether egress to a Service's address can be allowed by that address; None where the engine is not known."""
+    found = ctx.enforcement
+    return found.engine in BEFORE_DNAT if found.engine and found.state is not State.UNKNOWN else None
 
 
 def run(ctx: Context) -> Iterator[Finding]:

@@ -100,6 +100,17 @@ class Partners:
         return found
 
 
+def let_through(scenario: Scenario, cell: Cell, direction: Direction, ports: Ports) -> int:
+    """Whom a cell's own policies let it reach (Egress), or let reach it (Ingress), on any of these ports.
+
+    Addresses of either family count; what the policies on the other side say does not.
+    """
+    found = 0
+    for plane in range(scenario.planes):
+        found |= reach_on(scenario.row(cell, direction, plane), ports)
+    return found
+
+
 class Change:
     """What is so before, and what after, some NetworkPolicies change.
 

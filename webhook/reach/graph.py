@@ -179,6 +179,8 @@ class Graph:
         self._bound: dict[tuple[str, Direction], tuple[tuple[int, ...], list[Bound], int]] = {}
         self._all_bound: dict[Direction, tuple[tuple[int, int], int]] = {}
         self._ordered: tuple[int, Sequence[Policy]] = (0, ())
+        self.kept: dict[object, tuple[int, object]] = {}
+        """What others have worked out from it, and at which generation of the cluster."""
         self._borders = 0
         """Borders drawn for policies that are not in the state."""
         self._changed: dict[tuple[str, Key], None] = {}

@@ -274,6 +274,11 @@ class Scenario:
             found = self._rule_rows[key] = [(rule, relation_of((rule,), cell, direction, whole)) for rule in rules]
         return found
 
+    def allowed_by(self, policies: Iterable[Policy], cell: Cell, direction: Direction, plane: int = 0) -> Relation:
+        """What some of the NetworkPolicies on a cell let through by themselves."""
+        rules = (rule for policy in policies for rule in policy.rules(direction) or ())
+        return relation_of(rules, cell, direction, self._whole(plane))
+
     def everyone(self, plane: int = 0) -> int:
         """All that a row may be about."""
         return self._whole(plane).everyone
