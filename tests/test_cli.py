@@ -275,7 +275,7 @@ def test_files_folders_and_standard_input_together(run: Run, write: Write) -> No
     )
     write("folder/.hidden.yaml", BROKEN)
     write("folder/readme.md", "# no")
-    one = write("one.yaml", SOUND.replace("name: api", "name: one"))
+    one = write("one.yaml", SOUND.replace("name: api", "name: one").replace("Ingress", "Egress"))
     outcome = run("check", one, "folder", "-", "-o", "json", "--cluster", write("s.yaml", SNAPSHOT), stdin=DEAD)
     assert outcome.err == ""
     assert outcome.json["summary"]["objects"] == 4

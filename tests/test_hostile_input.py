@@ -1055,11 +1055,14 @@ def test_the_checks_spend_what_they_look_at() -> None:
     # What costs them most is the pods that are selected, or a text that is not there.
     fixed = {
         "ambient-mesh-port",
+        "cuts-api-server",  # this and dns-blocked look at egress: tests/test_traffic_checks.py
         "cuts-ingress-backend",
         "cuts-on-removal",
         "cuts-service",
         "cuts-webhook",
+        "dns-blocked",
         "host-network-selected",
+        "policy-redundant",
         "selector-matches-nothing",
         "selects-whole-namespace-by-accident",
     }
