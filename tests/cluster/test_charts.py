@@ -49,6 +49,13 @@ metadata: {name: coredns-1, namespace: kube-system, labels: {k8s-app: kube-dns}}
 spec: {containers: [{name: dns, ports: [{name: dns, containerPort: 53, protocol: UDP}, {name: dns-tcp, containerPort: 53}]}]}
 ---
 apiVersion: v1
+kind: Service
+metadata: {name: kube-dns, namespace: kube-system, labels: {k8s-app: kube-dns}}
+spec:
+  selector: {k8s-app: kube-dns}
+  ports: [{name: dns, port: 53, protocol: UDP}, {name: dns-tcp, port: 53}]
+---
+apiVersion: v1
 kind: Pod
 metadata: {name: controller-1, namespace: ingress-nginx, labels: {app.kubernetes.io/name: ingress-nginx}}
 ---

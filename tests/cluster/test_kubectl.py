@@ -608,8 +608,12 @@ def test_it_is_not_silently_dead(kubectl: Kubectl, webhook: InstalledWebhook) ->
 # --- every example of every check
 
 
-UNPLAYED = ("kind: DaemonSet", "deletionTimestamp", "phase: Terminating")
-"""CNIs are test_cni.py's; what is going away, it would take a kubelet or the namespace controller to keep there."""
+UNPLAYED = ("kind: DaemonSet", "deletionTimestamp", "phase: Terminating", "kubernetes.io/service-name: kubernetes")
+"""CNIs are test_cni.py's; what is going away, it would take a kubelet or the namespace controller to keep there; the
+API server says itself where it is.
+"""
+EARLY = ("dns-blocked", "cuts-api-server", "service-reachable-by-nobody")
+"""On CREATE in a namespace that was made a moment ago, as all of these are, they say nothing yet."""
 
 
 def examples(good: bool) -> list[object]:
@@ -668,7 +672,8 @@ class TestExamples:
         else:
             assert status in (200, 201), message
             said = [line for line in warnings if line.endswith(f"[{check.id}]")]
-            assert len(said) == (level is Level.WARNING), warnings
+            early = check.id in EARLY and example.object and not example.old
+            assert len(said) == (level is Level.WARNING and not early), warnings
         assert all(example.says in line for line in said)
 
     @pytest.mark.parametrize(("check", "example"), examples(good=True))
