@@ -397,10 +397,12 @@ def label(webhook: InstalledWebhook, namespace: str, mode: str) -> None:
     within(1, answered)
 
 
-def dry_run(webhook: InstalledWebhook, namespace: str, text: str):
+def warned(webhook: InstalledWebhook, namespace: str, text: str) -> bool:
+    """Whether a dry run warns of anything; that traffic would change is no warning."""
     (document,) = read(text)
     document["metadata"] |= {"namespace": namespace, "name": f"dry-{secrets.token_hex(3)}"}
-    return webhook.plane.request("POST", f"{collection(document)}?dryRun=All", document, check=False)
+    said = webhook.plane.request("POST", f"{collection(document)}?dryRun=All", document, check=False)
+    return bool(findings("\n".join(said.warnings)))
 
 
 def warned(webhook: InstalledWebhook, namespace: str, text: str) -> bool:
