@@ -32,9 +32,8 @@ def measure() -> str:
 
 
 def _fill(plane: ControlPlane) -> None:
-    everything = [o for o in objects(Size(50, _PODS, 0)) if o["metadata"].get("namespace") != "kube-system"]
-    namespaces = [o for o in everything if o["kind"] == "Namespace" and o["metadata"]["name"] != "kube-system"]
-    for namespace in namespaces:
+    everything = list(objects(Size(50, _PODS, 300)))
+    for namespace in (o for o in everything if o["kind"] == "Namespace" and o["metadata"]["name"] != "kube-system"):
         plane.request("POST", "/api/v1/namespaces", namespace)
     pods = [o for o in everything if o["kind"] == "Pod"]
     with ThreadPoolExecutor(_THREADS) as threads:

@@ -20,11 +20,10 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from bench.generate import SIZES, Size, objects, policy
+from bench.generate import SIZES, Size, policy, records, teams
 from certs.store import provide
 from webhook.model.cluster import Cluster
 from webhook.model.objects import NETWORK_POLICY
-from webhook.model.parse import convert
 from webhook.pipeline import Judge
 from webhook.server import FixedState, Listeners, Service, server_tls
 from webhook.verdict import Action
@@ -47,8 +46,7 @@ class _YesService(Service):
 
 
 def _cluster(size: Size) -> Cluster:
-    records = (convert(f"{o['apiVersion']}/{o['kind']}", o) for o in objects(size))
-    return Cluster.of(records, complete=True)
+    return Cluster.of(records(size), complete=True)
 
 
 def _serve(kind: type[Service], size: Size, folder: Path, tell: Connection) -> None:
@@ -64,7 +62,7 @@ def _serve(kind: type[Service], size: Size, folder: Path, tell: Connection) -> N
 
 def _requests(size: Size) -> list[bytes]:
     random = Random(2)  # noqa: S311
-    names = [f"team-{i:03}" for i in range(size.namespaces)]
+    names = teams(size)
     return [_http(_review(policy(random, names[i % len(names)], f"new-{i}", names), i)) for i in range(200)]
 
 

@@ -405,7 +405,7 @@ def test_objects_as_people_have_them_are_judged_in_full(cluster: Cluster) -> Non
         "ingress": [
             {
                 "from": [{"namespaceSelector": {}, "podSelector": labelled(f"frontend-{i}")}],
-                "ports": [{"port": 8000 + j, "protocol": "TCP"} for j in range(20)],
+                "ports": [{"port": 8000 + j, "protocol": "TCP"} for j in range(15)],
             }
             for i in range(20)
         ],
