@@ -1050,8 +1050,14 @@ def convert(kind: str, data: Mapping[str, Any]) -> Record:
     Raises:
         DecodeError: not of the kind's shape; with the field's path.
     """
+    shape = _SHAPES[kind]
     try:
-        return _reduce(kind, msgspec.convert(without_nulls(data), _SHAPES[kind]))
+        # Nearly no object has nulls where the shape has none: looking for them first would cost more than all the rest.
+        return _reduce(kind, msgspec.convert(data, shape))
+    except (msgspec.ValidationError, RecursionError):
+        pass
+    try:
+        return _reduce(kind, msgspec.convert(without_nulls(data), shape))
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `")
         raise DecodeError(message, path.rstrip("`").removeprefix("$.").removeprefix("$")) from None
