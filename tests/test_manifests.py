@@ -3,6 +3,7 @@
 
 import io
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -99,10 +100,10 @@ class TestScalars:
         assert value(f"{{{written}: a}}") == {key: "a"}
 
     def test_what_is_remembered_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(documents, "_remembered", 0)
+        monkeypatch.setattr(scalars, "_remembered", 0)
         assert value("[never-seen-before, {never-seen-key: 77.25}]") == ["never-seen-before", {"never-seen-key": 77.25}]
-        assert "never-seen-before" not in documents._plain
-        assert "never-seen-key" not in documents._keys
+        assert "never-seen-before" not in scalars.plain_values
+        assert "never-seen-key" not in scalars.plain_keys
 
     @given(st.text(alphabet="0123456789abexoXBOEFynNYtfs._-+:~<>= ", max_size=12))
     def test_every_plain_scalar_has_a_meaning(self, text: str) -> None:
@@ -440,7 +441,7 @@ class TestHostileInput:
 
     def test_endless_input(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(manifests, "_largest", 1 << 20)
-        monkeypatch.setattr(manifests, "_line_limit", 1 << 16)
+        monkeypatch.setattr(manifests, "_longest_block", 1 << 16)
         found = read(f"{HEAD}v: {'x' * (3 << 20)}\n---\n{HEAD}metadata: {{name: b}}\n")
         assert names(found) == ["! <stdin>:1:1 (document 1): larger than 1 MiB", "b"]
 
@@ -533,19 +534,26 @@ class TestFiles:
 
     def test_a_file_that_breaks_off(self) -> None:
         class Broken(io.BytesIO):
-            def readline(self, size: int | None = -1, /) -> bytes:
+            def read1(self, _size: int | None = -1, /) -> bytes:
                 if self.tell() > 40:
                     raise OSError(5, "Input/output error")
-                return super().readline(size)
+                return super().read1(30)
 
         found = list(read_manifests(["-"], stdin=Broken((HEAD + "---\n").encode() * 5)))
         assert [isinstance(one, Manifest) for one in found] == [True, False]
         assert str(found[-1]) == "<stdin>: cannot be read: Input/output error"
 
     def test_documents_come_one_by_one(self) -> None:
-        stream = io.BytesIO(f"{HEAD}---\n".encode() * 1000)
-        next(iter(read_manifests(["-"], stdin=stream)))
-        assert stream.tell() < 100
+        """As soon as they are there, and no more is read than is needed."""
+        ours, theirs = os.pipe()
+        with os.fdopen(ours, "rb") as stream, os.fdopen(theirs, "wb", buffering=0) as writer:
+            found = read_manifests(["-"], stdin=stream)
+            for name in "abc":
+                writer.write(f"{HEAD}metadata: {{name: {name}}}\n---\n".encode())
+                assert names([next(found)]) == [name]
+        stream = io.BytesIO(f"{HEAD}---\n".encode() * 100_000)
+        next(read_manifests(["-"], stdin=stream))
+        assert stream.tell() < 100_000
 
 
 def test_without_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,8 @@
 """Decodes one YAML or JSON document as kubectl does, and finds afterwards where each field stands in it.
 
-The first pass builds the data straight from libyaml's events: no nodes, no recursion, positions thrown away, because a
-snapshot of ten thousand pods is read for its data. Only a document that something is said about is read a second time
-for positions.
+Documents in the plain block style are decoded by `webhook.state.block_style`. For others the first pass builds the data
+straight from libyaml's events: no nodes, no recursion, positions thrown away, because a snapshot of ten thousand pods
+is read for its data. Only a document that something is said about is read a second time for positions.
 """
 
 import bisect
@@ -29,12 +29,10 @@ from yaml.events import (
 
 from webhook.model.manifest import FieldPath, Position
 from webhook.state import scalars
+from webhook.state.block_style import decode_block_style
 
 deepest = 500
 """Nesting beyond this is refused: no manifest has it, and what walks the data later may use the call stack."""
-
-_remembered = 20_000
-"""Plain scalars whose meaning is kept; beyond that they are resolved anew (memory stays bounded)."""
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -145,35 +143,19 @@ class _Anchor:
         self.value: Any = None
 
 
-class _Keys(dict[str, str]):
-    """The JSON keys that plain YAML keys become; most are themselves."""
-
-    def __missing__(self, text: str) -> str:
-        key = scalars.as_key(scalars.resolve(None, text))
-        if len(self) < _remembered:
-            self[text] = key
-        return key
-
-
-class _Plain(dict[str, Any]):
-    """The JSON values of plain scalars; equal strings become one object."""
-
-    def __missing__(self, text: str) -> Any:
-        value = scalars.as_json(scalars.resolve(None, text))
-        if len(self) < _remembered and len(text) < 128:
-            self[text] = value
-        return value
-
-
-_keys = _Keys()
-_plain = _Plain()
-
-
 def decode_yaml(raw: bytes, text: Text) -> Decoded | None:
     """Decodes the first document of a chunk; None when there is none (nothing but comments).
 
     Raises DocumentError. Sources: go.yaml.in/yaml/v2 decode.go, sigs.k8s.io/yaml yaml.go.
     """
+    data = decode_block_style(raw)
+    if data is None:
+        return _decode_events(raw, text)
+    return Decoded(data, False, functools.partial(_yaml_places, raw))
+
+
+def _decode_events(raw: bytes, text: Text) -> Decoded | None:
+    """`decode_yaml` for every style: by libyaml's events."""
     try:
         parser = _new_parser(raw)
         next_event = parser.get_event
@@ -203,7 +185,7 @@ class _Builder:
     def build(self) -> tuple[Any, bool]:  # noqa: C901, PLR0912, PLR0915 - calls would cost a third of the speed
         """The data, and whether a key is there twice. The speed of reading is this loop's."""
         next_event, anchors = self._next_event, self._anchors
-        plain, keys = _plain, _keys
+        plain, keys = scalars.plain_values, scalars.plain_keys
         stack: list[tuple[Any, Any, _Anchor | None, frozenset[str]]] = []
         node: Any = None
         key: Any = None

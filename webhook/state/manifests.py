@@ -6,11 +6,10 @@ cannot be read does not stop the reading of what follows.
 
 import bisect
 import functools
-import io
 import itertools
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -22,7 +21,7 @@ suffixes = (".yaml", ".yml", ".json")
 _largest = 512 << 20
 """Bytes of one document: an API server takes 3 MiB, a list of 100,000 pods has 400 MiB; endless input ends here."""
 
-_line_limit = 1 << 20
+_longest_block = 1 << 16
 _COMMENTS = re.compile(rb"(?:[ \t]*(?:#[^\n]*)?\r?\n)*[ \t]*(?:#[^\n]*)?")
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NEXT_JSON = re.compile(r"\n(?=\{)")
@@ -125,41 +124,59 @@ def _split(stream: BinaryIO) -> Iterator[_Piece]:
     first_line = line_number = 1
     problem = ""
     separated, at_start = False, True
-    for line in _lines(stream):
-        if at_start and line.startswith(b"---"):
-            if problem or separated or not _COMMENTS.fullmatch(kept):
-                yield _Piece(first_line, bytes(kept), problem)
-            rest = line[3:].strip()
-            problem = ""
-            if rest and not rest.startswith(b"#"):
-                problem = f"invalid Yaml document separator: {rest.decode(errors='replace')[:80]}"
-            keep = problem or not kept
-            kept, first_line = (bytearray(line), line_number) if keep else (bytearray(), line_number + 1)
-            separated = True
-        elif len(kept) + len(line) > _largest:
-            problem = problem or f"larger than {_largest >> 20} MiB"
-            kept = kept[: kept.find(b"\n") + 1]
-        elif not problem:
-            kept += line
-        at_start = line.endswith(b"\n")
-        line_number += at_start
+    for block in _blocks(stream):
+        start = 0
+        while start < len(block):
+            if at_start and block.startswith(b"---", start):
+                end = block.find(b"\n", start) + 1 or len(block)
+                if problem or separated or not _COMMENTS.fullmatch(kept):
+                    yield _Piece(first_line, bytes(kept), problem)
+                line = block[start:end]
+                rest = line[3:].strip()
+                problem = ""
+                if rest and not rest.startswith(b"#"):
+                    problem = f"invalid Yaml document separator: {rest.decode(errors='replace')[:80]}"
+                keep = problem or not kept
+                kept, first_line = (bytearray(line), line_number) if keep else (bytearray(), line_number + 1)
+                separated = True
+            else:
+                end = block.find(b"\n---", start) + 1 or len(block)
+                if len(kept) + end - start > _largest:
+                    problem = problem or f"larger than {_largest >> 20} MiB"
+                    kept = kept or bytearray(block[start : block.find(b"\n", start, start + _largest) + 1])
+                    kept = kept[: kept.find(b"\n") + 1]
+                elif not problem:
+                    kept += block[start:end]
+            at_start = block.endswith(b"\n", start, end)
+            line_number += block.count(b"\n", start, end)
+            start = end
     if kept or problem:
         yield _Piece(first_line, bytes(kept), problem)
 
 
-def _lines(stream: BinaryIO) -> Iterator[bytes]:
-    first = stream.readline(_line_limit)
-    if first.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raw = first + stream.read(_largest)
+def _blocks(stream: BinaryIO) -> Iterator[bytes]:
+    """What is there to read, as it comes in: whole lines, and pieces of lines that are longer than `_longest_block`."""
+    read: Callable[[int], bytes] = getattr(stream, "read1", stream.read)  # read waits for more than there is yet
+    block = b""
+    while len(block) < 3 and (more := read(_longest_block)):
+        block += more
+    if block.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raw = block + stream.read(_largest)
         if len(raw) > _largest:
             raise ValueError(f"UTF-16, and larger than {_largest >> 20} MiB")
-        stream = io.BytesIO(raw.decode("utf-16").encode())
-        first = stream.readline(_line_limit)
-    first = first.removeprefix(b"\xef\xbb\xbf")
-    if first:
-        yield first
-        while line := stream.readline(_line_limit):
-            yield line
+        block, read = raw.decode("utf-16").encode(), lambda _: b""
+    block = block.removeprefix(b"\xef\xbb\xbf")
+    unfinished = b""
+    while block:
+        end = block.rfind(b"\n") + 1
+        if not end and len(unfinished) <= _longest_block:
+            unfinished += block
+        else:
+            yield unfinished + block[:end]
+            unfinished = block[end:]
+        block = read(_longest_block)
+    if unfinished:
+        yield unfinished
 
 
 # --- one piece of a file ----------------------------------------------------------------------------------------------

@@ -10,6 +10,8 @@ import binascii
 import datetime as dt
 import re
 import struct
+from collections.abc import Mapping
+from typing import Any
 
 _type_prefix = "tag:yaml.org,2002:"
 
@@ -196,3 +198,36 @@ def _short_float(value: float) -> str:
     if power < -4 or power >= 6:
         return f"{mantissa}e{power:+03d}"
     return f"{float(digits):.{max(0, len(mantissa.lstrip('-').replace('.', '')) - 1 - power)}f}"
+
+
+# --- meanings that are remembered
+
+_remembered = 20_000
+"""Plain scalars whose meaning is kept; beyond that they are resolved anew (memory stays bounded)."""
+_longest_remembered = 128
+
+
+class _Keys(dict[str, str]):
+    """The JSON keys that plain YAML keys become; most are themselves."""
+
+    def __missing__(self, text: str) -> str:
+        key = as_key(resolve(None, text))
+        if len(self) < _remembered and len(text) < _longest_remembered:
+            self[text] = key
+        return key
+
+
+class _Values(dict[str, Any]):
+    """The JSON values of plain scalars; equal strings become one object."""
+
+    def __missing__(self, text: str) -> Any:
+        value = as_json(resolve(None, text))
+        if len(self) < _remembered and len(text) < _longest_remembered:
+            self[text] = value
+        return value
+
+
+plain_keys: Mapping[str, str] = _Keys()
+"""The JSON key that a plain YAML key becomes; looking it up may raise ScalarError."""
+plain_values: Mapping[str, Any] = _Values()
+"""The JSON value of a plain YAML scalar; looking it up may raise ScalarError."""
