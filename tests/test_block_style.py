@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from webhook.state import block_style, documents
+from webhook.state import block_style, places, yaml_events
 from webhook.state.block_style import decode_block_style
 from webhook.state.files import FileState
 from webhook.state.manifests import _split
@@ -22,8 +22,8 @@ EXAMPLE = HERE.parent / "webhook" / "cli" / "example"
 def by_events(raw: bytes) -> Any:
     """What libyaml says, when it is a mapping that raises no questions; else a reason."""
     try:
-        decoded = documents._decode_events(raw, documents.Text(raw, 1))
-    except documents.DocumentError as error:
+        decoded = yaml_events.decode_events(raw, places.Text(raw, 1))
+    except places.DocumentError as error:
         return f"error: {error}"
     if decoded is None:
         return "nothing"

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from webhook.model.manifest import DuplicateKey, InputError, Manifest, Position
-from webhook.state import documents, manifests, scalars
+from webhook.state import manifests, places, scalars, yaml_events
 from webhook.state.manifests import read_manifests
 
 HEAD = "apiVersion: v1\nkind: Thing\n"
@@ -561,7 +561,7 @@ def test_without_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:
     text = f"{HEAD}a: [yes, 'yes', 1e3, &x {{b: 1}}, *x]\nc: {{<<: *x, d: |\n  e\n}}\n"
     text = f"{HEAD}a: [yes, 'yes', 1e3, &x {{b: 1}}, *x]\nc:\n  <<: *x\n  d: |\n    e\na: {{}}\n---\nx: [\n---\nx: \xff\x00\n"
     fast = read(text)
-    monkeypatch.setattr(documents, "_new_parser", documents._PurePythonParser)
+    monkeypatch.setattr(yaml_events, "_new_parser", yaml_events._PurePythonParser)
     slow = read(text)
     assert isinstance(fast[0], Manifest)
     assert isinstance(slow[0], Manifest)
@@ -575,4 +575,4 @@ def test_without_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_reading_uses_no_recursion() -> None:
     limit = sys.getrecursionlimit()
-    assert documents.deepest < limit
+    assert places.deepest < limit

@@ -23,7 +23,8 @@ from webhook.model.cluster import Cluster
 from webhook.model.review import JUDGED, Request, ReviewError, decode_review, encode_answer
 from webhook.pipeline import Crash, Judge, Judgement
 from webhook.state.watch import KindStatus
-from webhook.verdict import Action, Verdict, elide
+from webhook.terminal import elide
+from webhook.verdict import Action, Verdict
 
 LARGEST_BODY: Final = 8 << 20
 """Bytes. An UPDATE carries the object twice: a 2.3 MB policy gave a review of 4.6 MB (facts/production.md 1.3)."""

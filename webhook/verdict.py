@@ -4,7 +4,6 @@ Sources: facts/admission-contract.md 4.1 (what the API server cuts and drops, an
 only once in a run, so that every line names its object), 4.2 (how a denial is printed).
 """
 
-import unicodedata
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
@@ -12,6 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 from webhook.check import Finding, Level
+from webhook.terminal import clean, elide
 
 LONGEST_LINE: Final = 256
 """Longer warnings are cut by the API server, without a sign, once the budget is spent."""
@@ -123,19 +123,3 @@ def within_budget(lines: Sequence[str], budget: int = BUDGET) -> list[str]:
 
 def _left_out(number: int) -> str:
     return f"netadmit: {number} more {'warning' if number == 1 else 'warnings'} left out; see: netadmit check"
-
-
-def elide(text: str, most: int) -> str:
-    """The text with its middle replaced by ``…`` where it is longer than ``most`` characters."""
-    if len(text) <= most:
-        return text
-    kept = max(most - 1, 0)
-    tail = kept // 2
-    return f"{text[: kept - tail]}…{text[len(text) - tail :]}" if kept else ""
-
-
-def clean(text: str) -> str:
-    """The text without what could drop it (control characters), move the cursor, or reverse the line (bidi marks)."""
-    if text.isprintable() and text.isascii():
-        return text
-    return "".join("�" if unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"} else c for c in text)

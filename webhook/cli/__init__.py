@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _complain(error: Exception) -> None:
     """Says what is wrong; names of files, too, may hold what drives a terminal."""
-    from webhook.verdict import clean  # noqa: PLC0415 - costs more than `netadmit --version` may
+    from webhook.terminal import clean  # noqa: PLC0415 - costs more than `netadmit --version` may
 
     sys.stderr.write("netadmit: " + "\n".join(map(clean, str(error).split("\n"))) + "\n")
 

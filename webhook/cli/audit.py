@@ -16,7 +16,7 @@ from webhook.cli.state_options import add_state_arguments, load_state_live_by_de
 from webhook.pipeline import Judge
 from webhook.report.baseline import without_known
 from webhook.report.results import Result, Results
-from webhook.verdict import clean
+from webhook.terminal import clean
 
 EXAMPLE = """examples:
   netadmit audit

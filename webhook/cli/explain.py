@@ -20,7 +20,7 @@ from webhook.cli import DENIED, OK, UNUSABLE, UsageError
 from webhook.cli.flow_options import say_what_is_empty
 from webhook.cli.state_options import add_state_arguments, load_state, report_problems, standard_input, wants_live
 from webhook.model.objects import SERVICE
-from webhook.verdict import clean, elide
+from webhook.terminal import clean, elide
 
 if TYPE_CHECKING:
     from webhook.lookup.traffic import Explanation, Guide

@@ -1,7 +1,6 @@
 """The options that say which cluster is meant (CONTRACT.md, commands)."""
 
 import argparse
-import asyncio
 import sys
 import time
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from webhook.cli import UsageError
 from webhook.cli.progress import Progress, counted
 from webhook.model.manifest import InputError
 from webhook.state.files import FileState
-from webhook.verdict import clean, elide
+from webhook.terminal import clean, elide
 
 if TYPE_CHECKING:
     from webhook.config import Config
@@ -103,11 +102,15 @@ def credentials(args: argparse.Namespace) -> "Credentials":
 
 
 def _read_live(args: argparse.Namespace, config: "Config | None" = None) -> FileState:
+    import asyncio  # noqa: PLC0415 - files alone are read without
+
     access = credentials(args)
     return asyncio.run(_read_once(access, resources_for(config)))
 
 
 async def _read_once(access: "Credentials", resources: "tuple[Resource, ...]") -> FileState:
+    import asyncio  # noqa: PLC0415
+
     from webhook.state.watch import LiveState  # noqa: PLC0415
 
     live = LiveState(access, resources=resources)

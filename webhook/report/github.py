@@ -12,7 +12,8 @@ from webhook.check import Level
 from webhook.model.manifest import Position
 from webhook.report.results import STDIN, Results, in_file_order, words_of
 from webhook.report.text import summary
-from webhook.verdict import Action, clean, elide
+from webhook.terminal import clean, elide
+from webhook.verdict import Action
 
 _COMMANDS: Final = {Level.ERROR: "error", Level.WARNING: "warning", Level.NOTE: "notice"}
 _LONGEST: Final = 1000

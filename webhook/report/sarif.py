@@ -17,7 +17,7 @@ from webhook.check import Check
 from webhook.model.manifest import InputError, Position
 from webhook.report.markdown import explained
 from webhook.report.results import STDIN, Result, Results, in_file_order, with_fingerprints, words_of
-from webhook.verdict import clean
+from webhook.terminal import clean
 
 _SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _FINGERPRINT: Final = "netadmit/v1"

@@ -8,7 +8,8 @@ from typing import Any, Final, TextIO
 from webhook.check import Level, count, enumerate_some
 from webhook.model.manifest import Position
 from webhook.report.results import Result, Results, in_file_order
-from webhook.verdict import Action, clean, elide
+from webhook.terminal import clean, elide
+from webhook.verdict import Action
 
 _LONGEST: Final = 1000
 """Characters of a message: a selector may list thousands of values."""

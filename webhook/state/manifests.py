@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from webhook.model.manifest import DuplicateKey, FieldPath, InputError, Manifest, Position, format_path
-from webhook.state.documents import Decoded, DocumentError, Place, Repeat, Text, decode_json, decode_yaml, places_along
+from webhook.state.documents import decode_json, decode_yaml
+from webhook.state.places import Decoded, DocumentError, Place, Repeat, Text, places_along
 
 STDIN = "-"
 suffixes = (".yaml", ".yml", ".json")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from webhook.check import count
 from webhook.report.flows import Flow, sort_key, split
-from webhook.verdict import clean, elide
+from webhook.terminal import clean, elide
 
 _LONGEST = 120
 """Characters of a name that are shown: Kubernetes' names are shorter, what stands in files need not be."""
