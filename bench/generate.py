@@ -21,6 +21,7 @@ _SYSTEM: Final = ("kube-system", "monitoring", "ingress-nginx")
 _APPS: Final = ("shop", "billing", "search", "mail", "auth", "reports", "media", "chat")
 _HASH: Final = "bcdfghjklmnpqrstvwxz2456789"
 _PRIVATE: Final = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.169.254/32")
+_NODES: Final = "192.168.0.0/16"
 _PARTNERS: Final = ("198.51.100.0/24", "203.0.113.0/25", "203.0.113.128/26", "192.0.2.10/32")
 
 Object = dict[str, Any]
@@ -405,8 +406,8 @@ class _Generator:
     def _from_partners(self, namespace: str, to: _Workload, name: str) -> Object:
         labels = {k: to.labels[k] for k in ("app", "tier")}
         block = {"ipBlock": {"cidr": self._random.choice(_PARTNERS)}}
-        node = {"ipBlock": {"cidr": f"{self._random.choice(self._nodes).address}/32"}}
-        return _policy(namespace, name, labels, ingress=[{"from": [block, node], "ports": _of_first_port(to)}])
+        nodes = {"ipBlock": {"cidr": _NODES}}
+        return _policy(namespace, name, labels, ingress=[{"from": [block, nodes], "ports": _of_first_port(to)}])
 
 
 def _pod_spec(workload: _Workload) -> Object:
