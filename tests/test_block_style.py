@@ -215,6 +215,10 @@ def test_real_manifests_are_decoded_alike() -> None:
     assert taken > len(raws) * 0.95, "what charts and people write is to be read fast"
 
 
+def test_what_kubectl_writes_is_decoded_fast() -> None:
+    assert all(map(assert_same, documents_of([HERE / "fixtures" / "kubectl" / "list.yaml"])))
+
+
 def test_every_document_of_a_snapshot_is_decoded_fast() -> None:
     state = FileState(complete=True)
     state.load([str(EXAMPLE), *(str(file) for file in FILES if "-made" not in file.name)])

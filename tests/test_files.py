@@ -2,9 +2,11 @@
 
 import io
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from msgspec import inspect
 
 from webhook.check import Level
 from webhook.model.cluster import Cluster, Completeness
@@ -19,6 +21,7 @@ from webhook.model.objects import (
     INGRESS_CLASS,
     MUTATING_WEBHOOKS,
     NAMESPACE,
+    NETWORK_POLICY,
     POD,
     ROLE_BINDING,
     SERVICE_CIDR,
@@ -39,6 +42,7 @@ from webhook.model.objects import (
     WebhookConfiguration,
     Workload,
 )
+from webhook.model.parse import _SHAPES, convert
 from webhook.pipeline import Judge
 from webhook.state.files import FileState
 
@@ -389,3 +393,52 @@ def test_an_endpoints_object_is_read_as_the_slice_that_mirrors_it() -> None:
             nodes=("a", "", "a"),
         )
     ]
+
+
+def fields_that_may_be_null(of: Any, path: str, seen: set[Any]) -> Iterator[tuple[str, bool]]:
+    """Every field of a shape that takes null, and whether null then says what an absent field says."""
+    match of:
+        case inspect.StructType() if of.cls not in seen:
+            seen.add(of.cls)
+            for found in of.fields:
+                if isinstance(found.type, inspect.UnionType) and found.type.includes_none:
+                    yield f"{path}.{found.encode_name}", found.default is None
+                yield from fields_that_may_be_null(found.type, f"{path}.{found.encode_name}", seen)
+        case inspect.UnionType():
+            for one in of.types:
+                yield from fields_that_may_be_null(one, path, seen)
+        case inspect.VarTupleType():
+            yield from fields_that_may_be_null(of.item_type, f"{path}[]", seen)
+        case inspect.DictType():
+            yield from fields_that_may_be_null(of.value_type, f"{path}{{}}", seen)
+
+
+def test_where_null_is_taken_it_says_what_an_absent_field_says() -> None:
+    """So an object that can be decoded with its nulls need not be searched for them."""
+    found = dict(
+        each
+        for kind, shape in _SHAPES.items()
+        for each in fields_that_may_be_null(inspect.type_info(shape), kind, set())
+    )
+    assert len(found) > 20
+    assert all(found.values()), found
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("metadata: {name: a, labels: null, creationTimestamp: null}", {"metadata": {"name": "a"}}),
+        ("metadata: {name: a, labels: {a: b, c: null}}", {"metadata": {"name": "a", "labels": {"a": "b"}}}),
+        ("metadata: {name: a}\nspec: {ingress: [null]}", {"metadata": {"name": "a"}, "spec": {"ingress": [{}]}}),
+        (
+            "metadata: {name: a}\nspec: {ingress: [{from: [{podSelector: null}]}]}",
+            {"metadata": {"name": "a"}, "spec": {"ingress": [{"from": [{}]}]}},
+        ),
+    ],
+)
+def test_nulls(written: str, meant: dict[str, Any]) -> None:
+    state = FileState()
+    state.load(["-"], stdin=io.BytesIO(f"apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n{written}\n".encode()))
+    assert state.problems == []
+    meant["metadata"]["namespace"] = "default"
+    assert list(state.cluster.policies) == [convert(NETWORK_POLICY, meant)]

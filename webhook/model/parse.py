@@ -196,11 +196,13 @@ def _ports(spec: _WirePodSpec | _WireSystemPodSpec) -> tuple[ContainerPort, ...]
 
     Source: k8s.io/endpointslice utils.go FindPort.
     """
-    sidecars = (c for c in spec.init_containers if c.restart_policy == "Always")
+    sidecars = [c for c in spec.init_containers if c.restart_policy == "Always"]
     return tuple(
-        ContainerPort(number=p.container_port, name=p.name, protocol=p.protocol)
-        for container in (*spec.containers, *sidecars)
-        for p in container.ports
+        [
+            ContainerPort(p.container_port, p.name, p.protocol)
+            for container in (*spec.containers, *sidecars)
+            for p in container.ports
+        ]
     )
 
 

@@ -19,7 +19,7 @@ _remembered = 10_000
 """Lines whose meaning is kept; beyond that they are taken apart anew (memory stays bounded)."""
 _LONGEST_REMEMBERED: Final = 128
 _LONGEST: Final = 1 << 16
-"""Bytes of a line that is taken apart: a longer one is for the other decoder."""
+"""Characters of a line that is taken apart: a longer one is for the other decoder."""
 _BLOCK: Final = 1 << 16
 """Bytes that are taken apart into lines at once: lines weigh much more than their text."""
 
@@ -31,7 +31,7 @@ _OPEN: Final = 1
 _FLOW: Final = 2
 """The value is a mapping or sequence in braces: a new one each time."""
 _NOTHING: Final = 3
-"""An empty line or a comment."""
+"""An empty line or a comment: its column is -1."""
 _LITERAL: Final = 4
 """`|` or `|-`: the lines below are the value."""
 _UNFINISHED: Final = 5
@@ -46,6 +46,7 @@ _PARTS: Final = re.compile(
     r"(?:([A-Za-z0-9_./](?:[!-9;-~]|:(?=[!-~])){0,300}):(?:$| +))?"
     r"(.*)"
 )
+_USUAL: Final = re.compile(r"( {0,200})(- )?([A-Za-z][\w./-]*):(?: ([A-Za-z][\w./-]*))?", re.ASCII)
 _PLAIN_START: Final = frozenset("_./+~$(<=;\\^")
 """Signs that may begin a plain text, beside letters and digits; a dash may before anything but a space."""
 _COMMENT: Final = re.compile(r"(?: +#.*)?")
@@ -72,7 +73,8 @@ class _Lines(dict[bytes, _Line]):
     """What each line says."""
 
     def __missing__(self, line: bytes) -> _Line:
-        parts = _parse(line)
+        text = line.decode()
+        parts = _parse_usual(text) or _parse(text)
         if len(line) <= _LONGEST_REMEMBERED:
             if len(self) >= _remembered:
                 self.clear()  # names fill it, what is said often is soon there again
@@ -125,28 +127,23 @@ def _build(lines: Iterator[bytes]) -> dict[str, Any]:  # noqa: C901, PLR0912, PL
         for line in lines:
             column, inner, key, value, sort = known[line]
             if column != at:
-                if sort == _NOTHING:
-                    before = b""
-                    continue
                 if column > at:
                     if pending is None:
-                        if sort != _TEXT:
-                            raise _Other
                         break
                     above.append((at, node))
                     child: Any = [] if inner else {}
                     node[pending] = child
                     node = child
                     at = column
-                else:
+                elif column >= 0:
                     while column < at:
                         at, node = above.pop()
                     if column != at:
                         raise _Other
                     pending = None
-            elif sort == _NOTHING:
-                before = b""
-                continue
+                else:
+                    before = b""
+                    continue
             if inner:
                 if node.__class__ is dict:
                     if pending is None:
@@ -172,9 +169,9 @@ def _build(lines: Iterator[bytes]) -> dict[str, Any]:  # noqa: C901, PLR0912, PL
                     at, node = above.pop()
                     if at != column:
                         raise _Other
-                if key is None or key in node:
+                if key in node:
                     raise _Other
-            if sort == _SCALAR:
+            if not sort:
                 node[key] = value
                 pending = None
             elif sort == _OPEN:
@@ -191,6 +188,8 @@ def _build(lines: Iterator[bytes]) -> dict[str, Any]:  # noqa: C901, PLR0912, PL
                 raise _Other
             return root
         # The line does not stand alone: what it says goes on in those that follow.
+        if (column > at) != (sort == _TEXT):
+            raise _Other
         if sort == _TEXT:
             key = None if node.__class__ is list else next(reversed(node), None)
             value, line = _continue_plain(before, line, at, lines)
@@ -217,11 +216,23 @@ def _new(value: Any) -> Any:
 # --- one line
 
 
-def _parse(line: bytes) -> _Line:
+def _parse_usual(text: str) -> _Line | None:
+    """Takes apart the lines that most lines are: a key, and a word that begins with a letter or nothing at all."""
+    found = _USUAL.fullmatch(text)
+    if found is None:
+        return None
+    margin, dash, key, value = found.groups()
+    column = len(margin)
+    key = scalars.plain_keys[key]
+    if value is None:
+        return column, column + 2 if dash else 0, key, None, _OPEN
+    return column, column + 2 if dash else 0, key, scalars.WORDS.get(value, value), _SCALAR
+
+
+def _parse(text: str) -> _Line:
     """Takes a line apart."""
-    if len(line) > _LONGEST:
+    if len(text) > _LONGEST:
         raise _Other
-    text = line.decode()
     found = _PARTS.fullmatch(text)
     if found is None or not text.isprintable():  # Python's idea of printable is narrower than YAML's
         raise _Other
@@ -234,7 +245,7 @@ def _parse(line: bytes) -> _Line:
     if dash or key is not None:
         return column, inner, key, *_parse_value(key, value)
     if not value or value[0] == "#":
-        return column, 0, None, None, _NOTHING
+        return -1, 0, None, None, _NOTHING
     return column, 0, None, _plain_text(value, commented=False), _TEXT
 
 

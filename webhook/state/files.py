@@ -139,12 +139,12 @@ class FileState:
         """The record of a kind that is kept; of others only the namespace is noted."""
         metadata = manifest.data.get("metadata")
         if kind not in _KEPT:
-            if not isinstance(metadata, Mapping) or not isinstance(metadata.get("namespace", ""), str):
+            if not isinstance(metadata, dict) or not isinstance(metadata.get("namespace", ""), str):
                 return None
             self.cluster.mention(metadata.get("namespace", ""))
             # A Rollout, a ReplicationController: what has a pod template stands for pods, whatever its kind.
             return convert_template(kind, _placed(kind, manifest.data, metadata)) if metadata.get("name") else None
-        if not isinstance(metadata, Mapping):
+        if not isinstance(metadata, dict):
             raise DecodeError("missing" if metadata is None else "expected a mapping", "metadata")
         if not metadata.get("name") and not metadata.get("generateName"):
             raise DecodeError("missing", "metadata.name")

@@ -121,7 +121,7 @@ def _split(stream: BinaryIO) -> Iterator[_Piece]:
     A separator with nothing above it stays in its document, as there. What stands above the first separator counts as
     a document only if it is more than comments.
     """
-    kept = bytearray()  # lines one by one would weigh forty times as much where they are short
+    kept: bytes | bytearray = b""  # lines one by one would weigh forty times as much where they are short
     first_line = line_number = 1
     problem = ""
     separated, at_start = False, True
@@ -138,16 +138,19 @@ def _split(stream: BinaryIO) -> Iterator[_Piece]:
                 if rest and not rest.startswith(b"#"):
                     problem = f"invalid Yaml document separator: {rest.decode(errors='replace')[:80]}"
                 keep = problem or not kept
-                kept, first_line = (bytearray(line), line_number) if keep else (bytearray(), line_number + 1)
+                kept, first_line = (line, line_number) if keep else (b"", line_number + 1)
                 separated = True
             else:
                 end = block.find(b"\n---", start) + 1 or len(block)
                 if len(kept) + end - start > _largest:
                     problem = problem or f"larger than {_largest >> 20} MiB"
-                    kept = kept or bytearray(block[start : block.find(b"\n", start, start + _largest) + 1])
+                    kept = kept or block[start : block.find(b"\n", start, start + _largest) + 1]
                     kept = kept[: kept.find(b"\n") + 1]
-                elif not problem:
+                elif not problem and kept:
+                    kept = kept if isinstance(kept, bytearray) else bytearray(kept)
                     kept += block[start:end]
+                elif not problem:
+                    kept = block[start:end]
             at_start = block.endswith(b"\n", start, end)
             line_number += block.count(b"\n", start, end)
             start = end
@@ -193,28 +196,27 @@ class _Chunk:
         self.numbers = numbers
         self.number = 0
 
-    def read(self, *, is_json: bool) -> Iterator[Manifest | InputError]:
+    def read(self, *, is_json: bool) -> Iterable[Manifest | InputError]:
         if self.piece.problem:
             self.number = next(self.numbers)
-            yield self._error(self.piece.problem, 0)
-        elif is_json and _is_utf8(self.piece.raw):
-            yield from self._read_json()
-        else:
-            yield from self._read_yaml()
+            return (self._error(self.piece.problem, 0),)
+        if is_json and _is_utf8(self.piece.raw):
+            return self._read_json()
+        return self._read_yaml()
 
-    def _read_yaml(self) -> Iterator[Manifest | InputError]:
+    def _read_yaml(self) -> Iterable[Manifest | InputError]:
         self.number = next(self.numbers)
         try:
             decoded = decode_yaml(self.piece.raw, self.text)
         except DocumentError as error:
-            yield self._error(str(error), error.index)
-            return
+            return (self._error(str(error), error.index),)
         if decoded is None:
-            return
-        yield from self._objects(decoded)
-        if decoded.ignored_from is not None:
-            ignored = "kubectl does not read what follows the end of this document: separate documents with ---"
-            yield self._error(ignored, decoded.ignored_from, notice=True)
+            return ()
+        objects = self._objects(decoded)
+        if decoded.ignored_from is None:
+            return objects
+        ignored = "kubectl does not read what follows the end of this document: separate documents with ---"
+        return itertools.chain(objects, (self._error(ignored, decoded.ignored_from, notice=True),))
 
     def _read_json(self) -> Iterator[Manifest | InputError]:
         """JSON first, then YAML in braces, then the complaint that came further: the order of YAMLOrJSONDecoder."""
@@ -243,9 +245,8 @@ class _Chunk:
             following = _NEXT_JSON.search(self.text.decoded, problem.index)
             start = following.end() if following else None
 
-    def _objects(self, decoded: Decoded) -> Iterator[Manifest | InputError]:
-        if decoded.data is not None:
-            yield from _Document(self, decoded).flatten(decoded.data, ())
+    def _objects(self, decoded: Decoded) -> Iterable[Manifest | InputError]:
+        return () if decoded.data is None else _Document(self, decoded).flatten(decoded.data, ())
 
     def _error(self, message: str, index: int, *, notice: bool = False, path: FieldPath = ()) -> InputError:
         position = self.text.position(index)
@@ -295,33 +296,36 @@ class _Document:
         return places_along(self._places[0], path).start
 
     def flatten(
-        self, data: Any, path: FieldPath, api_version: str = "", kind: str = ""
-    ) -> Iterator[Manifest | InputError]:
+        self, data: Any, path: FieldPath, api_version: Any = "", kind: Any = ""
+    ) -> Iterable[Manifest | InputError]:
         """The object, or the objects of a list; typed lists leave apiVersion and kind out of their items."""
         if not isinstance(data, dict):
-            yield self._notice("not a Kubernetes object (not a mapping), skipped", path)
-            return
+            return (self._notice("not a Kubernetes object (not a mapping), skipped", path),)
         if kind and not data.get("kind") and not data.get("apiVersion"):
             data = {"apiVersion": api_version, "kind": kind, **_without_empty(data)}
-        api_version, kind = data.get("apiVersion"), data.get("kind")
-        missing = [name for name in ("apiVersion", "kind") if not isinstance(data.get(name), str) or not data[name]]
-        if missing:
-            yield self._notice(f"not a Kubernetes object (no {' and no '.join(missing)}), skipped", path)
-            return
-        items = data.get("items")
-        if kind.endswith("List") and (isinstance(items, list) or kind == "List"):
-            yield from self._repeats_of_list(path)
-            for number, item in enumerate(items if isinstance(items, list) else ()):
-                yield from self.flatten(item, (*path, "items", number), api_version, kind.removesuffix("List"))
-            return
-        yield Manifest(
+        api_version, kind = data.get("apiVersion", ""), data.get("kind", "")
+        if not (isinstance(api_version, str) and api_version and isinstance(kind, str) and kind):
+            missing = [name for name in ("apiVersion", "kind") if not isinstance(data.get(name), str) or not data[name]]
+            return (self._notice(f"not a Kubernetes object (no {' and no '.join(missing)}), skipped", path),)
+        if kind.endswith("List") and (isinstance(data.get("items"), list) or kind == "List"):
+            return self._flatten_list(data, path, api_version, kind)
+        manifest = Manifest(
             file=self._chunk.file,
             document=self._number,
             data=data,
             locate=functools.partial(self.locate, path),
-            duplicate_keys=tuple(self._repeats_below(path)),
+            duplicate_keys=tuple(self._repeats_below(path)) if self._decoded.repeats else (),
             line_text=self._chunk.text.line,
         )
+        return (manifest,)
+
+    def _flatten_list(
+        self, data: dict[str, Any], path: FieldPath, api_version: str, kind: str
+    ) -> Iterator[Manifest | InputError]:
+        yield from self._repeats_of_list(path)
+        items = data.get("items")
+        for number, item in enumerate(items if isinstance(items, list) else ()):
+            yield from self.flatten(item, (*path, "items", number), api_version, kind.removesuffix("List"))
 
     @functools.cached_property
     def _repeats(self) -> list[Repeat]:

@@ -26,7 +26,7 @@ MERGE = _type_prefix + "merge"
 
 Scalar = str | int | float | bool | None
 
-_WORDS: dict[str, Scalar] = {
+WORDS: dict[str, Scalar] = {
     **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"), True),
     **dict.fromkeys(("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"), False),
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
@@ -34,6 +34,7 @@ _WORDS: dict[str, Scalar] = {
     **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), float("inf")),
     **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), float("-inf")),
 }
+"""Plain scalars with a meaning of their own (resolveMap); what else begins with a letter is a string."""
 _HINTED = frozenset("yYnNtTfFoO~+-.0123456789")
 """Anything else in front makes a plain scalar a string at once (resolveTable)."""
 
@@ -113,8 +114,8 @@ def _untagged(text: str) -> Scalar:
     first = text[:1]
     if first and first not in _HINTED:
         return text
-    if text in _WORDS:
-        return _WORDS[text]
+    if text in WORDS:
+        return WORDS[text]
     if first == ".":
         return _finite(text.replace("_", ""), text) if _POINT_FLOAT.fullmatch(text) else text
     if first not in "+-0123456789":
