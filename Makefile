@@ -36,7 +36,7 @@ format: $(READY) ## formats the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(READY) ## reviews per second, latency and memory, against the same server saying yes to everything
+bench: $(READY) ## reviews, commands on files, the engine and memory, each beside a baseline and its budget
 	@$(BIN)/python -m bench
 
 docs: $(READY) ## makes docs/checks.md from the checks, and the schema of the configuration

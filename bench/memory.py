@@ -10,25 +10,30 @@ from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any, Final
 
+from bench import table
 from bench.generate import Size, objects
 from tests.cluster.control_plane import ADMIN, ControlPlane, is_built
 
 _PODS: Final = 5_000
 _THREADS: Final = 8
+_MOST: Final = 100
+"""MiB (DESIGN.md, budgets)."""
 
 
-def measure() -> str:
-    """One line: memory before and after; or why it was not measured."""
+def main() -> None:
+    """Prints the memory before and after; or why it was not measured."""
+    table.title(f"`netadmit serve` on {_PODS:,} pods that it reads from a real API server")
     if not is_built():
-        return "resident memory through the API: not measured, `make cluster` builds the API server"
+        table.line("resident memory", "not measured: `make cluster` builds the API server")
+        return
     with ControlPlane() as plane, tempfile.TemporaryDirectory() as folder:
         before = _served(plane, folder)
         _fill(plane)
         after = _served(plane, folder)
         # What an API server adds to a pod of its own accord is part of it: managedFields, tolerations, status.
         size = len(json.dumps(plane.request("GET", "/api/v1/namespaces/team-000/pods?limit=1").body["items"][0]))
-    pods = f"{_PODS:,} pods of {size / 1024:.1f} KiB read from the API"
-    return f"resident, {pods}: {after:.0f} MiB (empty cluster: {before:.0f} MiB)"
+    table.line("resident memory, empty cluster", f"{before:.0f} MiB")
+    table.at_most(f"resident memory, pods of {size / 1024:.1f} KiB each", after, _MOST, "MiB")
 
 
 def _fill(plane: ControlPlane) -> None:

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from bench import table
 from bench.generate import SIZES, Size, policy, records, teams
 from certs.store import provide
 from webhook.model.cluster import Cluster
@@ -31,6 +32,9 @@ from webhook.verdict import Action
 _PARALLEL: Final = 8
 _REQUESTS: Final = 6_000
 _ROUNDS: Final = 3
+_LEAST_RATE: Final = 0.3
+_MOST_LATENCY: Final = {"M": 10, "L": 25}
+"""Milliseconds for 99 of 100 (DESIGN.md, budgets)."""
 _HEAD: Final = "POST /validate?timeout=3s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
@@ -143,9 +147,17 @@ def _compare(name: str, size: Size, folder: Path) -> None:
     for server in servers.values():
         server.terminate()
     ours, yes = statistics.median(rates[Service]), statistics.median(rates[_YesService])
-    print(f"{name}: {size.namespaces} namespaces, {size.pods} pods, {size.policies} policies, {_PARALLEL} at a time")
-    print(f"  reviews/s {ours:8.0f}   saying yes {yes:8.0f}   ratio {ours / yes:.2f}")
-    for kind, label in ((Service, "netadmit  "), (_YesService, "saying yes")):
-        cuts = statistics.quantiles(latencies[kind], n=100)
-        print(f"  {label} p50 {cuts[49] * 1000:6.2f} ms   p99 {cuts[98] * 1000:6.2f} ms")
-    print(f"  resident {resident:.0f} MiB")
+    table.title(
+        f"{name}: reviews, {size.namespaces} namespaces, {size.pods:,} pods, {size.policies:,} policies, "
+        f"{_PARALLEL} at a time"
+    )
+    table.line("the same server saying yes to everything", f"{yes:,.0f}/s")
+    table.at_least("reviews, all checks", ours / yes, _LEAST_RATE, beside=f"{ours:,.0f}/s  ")
+    for kind, label, most in ((_YesService, "saying yes", 0), (Service, "reviews", _MOST_LATENCY[name])):
+        cuts = statistics.quantiles((one * 1000 for one in latencies[kind]), n=100)
+        beside = f"half {cuts[49]:.2f} ms, p99 "
+        if most:
+            table.at_most(f"latency of {label}", cuts[98], most, "ms", beside=beside)
+        else:
+            table.line(f"latency of {label}", f"{beside}{cuts[98]:.2f} ms")
+    table.line("resident", f"{resident:.0f} MiB")

@@ -17,7 +17,7 @@ def line(what: str, measured: str, budget: str = "", *, kept: bool = True) -> No
         kept: whether it is.
     """
     verdict = f"   budget {budget}   {'ok' if kept else 'OVER'}" if budget else ""
-    print(f"  {what:{_WIDE}} {measured:>22}{verdict}", flush=True)
+    print(f"  {what:{_WIDE}} {measured:>28}{verdict}", flush=True)
 
 
 def at_most(what: str, value: float, most: float, unit: str = "×", *, beside: str = "") -> None:
