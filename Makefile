@@ -18,6 +18,8 @@ $(READY): requirements.lock pyproject.toml
 	@uv=$$(command -v uv) || { uv=$(BIN)/uv; test -x $$uv || $(BIN)/pip install --quiet uv; } && \
 	  VIRTUAL_ENV=$(abspath $(VENV)) UV_PYTHON_DOWNLOADS=never $$uv pip install --quiet --require-hashes -r requirements.lock && \
 	  VIRTUAL_ENV=$(abspath $(VENV)) UV_PYTHON_DOWNLOADS=never $$uv pip install --quiet --no-deps --editable .
+	@# Where Python may not keep bytecode (PYTHONDONTWRITEBYTECODE), compiling would take half of a short command's time.
+	@$(BIN)/python -m compileall -q webhook certs $(VENV)/lib/python3*/site-packages/{msgspec,yaml,typing_extensions.py}
 	@touch $@
 
 demo: $(READY) ## four policies and Services applied to the example cluster, over real TLS
