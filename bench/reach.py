@@ -31,7 +31,8 @@ from webhook.reach.graph import Graph
 from webhook.reach.scenario import Scenario
 
 _NUMBER: Final = 200
-"""Of each change and event."""
+_NUMBER_OF_LARGE: Final = 40
+"""Of each change and event; fewer changes where each may take a second."""
 _CHANGES: Final = (
     "what a policy that goes cuts and opens",
     "  one that comes and lets out to every pod",
@@ -125,8 +126,9 @@ def _measure(name: str, size: Size, tell: Connection) -> None:
 
 
 def _changes(random: Random, size: Size, cluster: Cluster, graph: Graph) -> dict[str, _Short]:
-    old = random.sample(list(cluster.policies), _NUMBER)
-    new = _policies(random, size)
+    number = _NUMBER if size.pods <= SIZES["L"].pods else _NUMBER_OF_LARGE
+    old = random.sample(list(cluster.policies), number)
+    new = _policies(random, size)[:number]
     pods = [pod for pod in islice(cluster.pods, 10 * _NUMBER) if not pod.finished]
 
     def after_a_pod(gone: NetworkPolicy) -> float:
