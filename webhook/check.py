@@ -4,7 +4,7 @@ A check is one file in ``webhook/checks``: a module-level ``CHECK`` whose ``run`
 `Finding`s. It does no I/O and knows no clock, so the same check serves the webhook, the command line and the tests.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from enum import IntEnum, StrEnum
 from functools import cached_property
 from typing import Final, TypeAlias
@@ -16,6 +16,8 @@ from webhook.model.cluster import Cluster, PodClass
 from webhook.model.manifest import Manifest
 from webhook.model.objects import NAMESPACE, Labels, LabelSelector, Namespace, NetworkPolicy, Service
 from webhook.model.selectors import Selector, compile_selector, equality_selector
+from webhook.terminal import count as count  # noqa: PLC0414 - every check counts
+from webhook.terminal import enumerate_some as enumerate_some  # noqa: PLC0414
 
 Judged: TypeAlias = NetworkPolicy | Service
 """The kinds that are judged; everything else is state."""
@@ -285,15 +287,3 @@ class Check(Struct, frozen=True, kw_only=True):
 CREATE: Final = Operation.CREATE
 UPDATE: Final = Operation.UPDATE
 DELETE: Final = Operation.DELETE
-
-
-def count(number: int, noun: str, plural: str = "") -> str:
-    """``1 pod``, ``3 pods``."""
-    return f"{number} {noun if number == 1 else plural or noun + 's'}"
-
-
-def enumerate_some(names: Iterable[str], most: int = 3) -> str:
-    """``a, b, c and 4 more``."""
-    every = list(names)
-    more = len(every) - most
-    return ", ".join(every[:most]) + (f" and {more} more" if more > 0 else "")

@@ -17,7 +17,7 @@ from webhook.config import Config, Waivers
 from webhook.model.objects import MODE_LABEL
 from webhook.model.selectors import nearest
 from webhook.report.markdown import reference
-from webhook.report.text import Paint
+from webhook.report.paint import Paint
 from webhook.verdict import Action
 
 EXAMPLE = """examples:

@@ -23,7 +23,7 @@ from webhook.cli import OK
 from webhook.config import Config
 from webhook.model.manifest import Manifest
 from webhook.pipeline import Judge
-from webhook.report.text import Paint
+from webhook.report.paint import Paint
 from webhook.server import FixedState, Listeners, Service, server_tls
 from webhook.state.files import FileState
 from webhook.state.manifests import read_manifests

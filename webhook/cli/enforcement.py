@@ -31,7 +31,7 @@ from webhook.enforcement import (
 )
 from webhook.model.cluster import Cluster
 from webhook.model.objects import DAEMON_SET, NODE
-from webhook.report.text import Paint
+from webhook.report.paint import Paint
 from webhook.terminal import clean
 
 EXAMPLE = """examples:

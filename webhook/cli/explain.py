@@ -25,7 +25,7 @@ from webhook.terminal import clean, elide
 if TYPE_CHECKING:
     from webhook.lookup.traffic import Explanation, Guide
     from webhook.reach.explain import Answer, Explainer, Query
-    from webhook.report.text import Paint
+    from webhook.report.paint import Paint
 
     _Answered: TypeAlias = tuple[Any, Answer | str]
 
@@ -179,7 +179,7 @@ def _as_object(found: "Explanation") -> dict[str, Any]:
 
 
 def _lines(found: "Explanation") -> Iterator[str]:
-    from webhook.report.text import Paint  # noqa: PLC0415
+    from webhook.report.paint import Paint  # noqa: PLC0415
 
     paint = Paint(sys.stdout)
     yield _head(found, paint)
@@ -328,7 +328,7 @@ def _with_answer(entry: Mapping[str, Any], answer: "Answer") -> dict[str, Any]:
 
 
 def _write_text(answered: "Sequence[_Answered]", *, first: bool) -> None:
-    from webhook.report.text import Paint  # noqa: PLC0415
+    from webhook.report.paint import Paint  # noqa: PLC0415
 
     del first
     paint = Paint(sys.stdout)

@@ -1,12 +1,12 @@
 """What a person reads: the finding, the line of YAML with a caret under it, what to write instead, a summary."""
 
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 from webhook.check import Level, count, enumerate_some
 from webhook.model.manifest import Position
+from webhook.report.paint import Paint
 from webhook.report.results import Result, Results, in_file_order
 from webhook.terminal import clean, elide
 from webhook.verdict import Action
@@ -21,22 +21,6 @@ _VERBS: Final = {"cut": "cuts", "opened": "opens", "freed": "frees", "isolated":
 _COLOURS_OF_CHANGES: Final = {"cut": "1;31", "opened": "1;33", "freed": "1;33", "isolated": "1;36"}
 _MOST_EFFECTS: Final = 5
 _MOST_PORTS: Final = 3
-
-
-class Paint:
-    """Colours text on a terminal that wants colours, and leaves it alone elsewhere.
-
-    Source: no-color.org; FORCE_COLOR as GitHub Actions and others set it.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        if os.environ.get("NO_COLOR"):
-            self.on = False
-        else:
-            self.on = bool(os.environ.get("FORCE_COLOR")) or (stream.isatty() and os.environ.get("TERM") != "dumb")
-
-    def __call__(self, code: str, text: str) -> str:
-        return f"\x1b[{code}m{text}\x1b[0m" if self.on and text else text
 
 
 def lines(results: Results, *, notes: bool = False) -> Iterator[str]:

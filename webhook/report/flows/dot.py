@@ -11,10 +11,10 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from webhook.check import count
 from webhook.report.flows import OUTSIDE, Connectivity, Difference, Flow, sort_key, split
 from webhook.report.flows.grouped import namespace_sizes, shown, told_ports
 from webhook.report.flows.text import summary
+from webhook.terminal import count
 
 _MOST: Final = 60
 """Edges that a graph may have: more cannot be followed with the eye."""

@@ -8,9 +8,8 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
-from webhook.check import count
 from webhook.report.flows import Flow, sort_key, split
-from webhook.terminal import clean, elide
+from webhook.terminal import clean, count, elide
 
 _LONGEST = 120
 """Characters of a name that are shown: Kubernetes' names are shorter, what stands in files need not be."""

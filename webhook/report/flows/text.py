@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Final
 
-from webhook.check import count
 from webhook.report.flows import Connectivity, Difference, Flow, sort_key
 from webhook.report.flows.grouped import (
     by_destination,
@@ -16,7 +15,8 @@ from webhook.report.flows.grouped import (
     told_names,
     told_ports,
 )
-from webhook.report.text import Paint
+from webhook.report.paint import Paint
+from webhook.terminal import count
 
 _MOST: Final = 8
 """Names that are listed of one namespace."""
