@@ -4,7 +4,9 @@ A flow that only loses ports which its destination does not even declare is no n
 lines; programs get every flow.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 from webhook.check import Context, enumerate_some
@@ -111,12 +113,38 @@ class _Telling:
         alike: dict[tuple[Ports, int], list[str]] = {}
         flows = change.opened(direction) if opened else change.cut(direction)
         for cell, relation in flows:
-            itself = 1 << cell.number if len(cell.pods) <= 1 else 0
+            names = self._parties.workloads(cell)
+            if not cell.pods and any(self._running[name] for name in names):
+                continue  # a template whose pods are told of
+            itself = 0
+            if all(self._running[name] <= 1 for name in names) and len(cell.pods) == len(names):
+                itself = self._same(names)  # a pod reaches itself whatever is said
             kept = change.partners_before(cell, direction) if opened else change.partners_after(cell, direction)
             for ports, others in self._parties.of_interest(cell, relation, kept, direction).items():
                 self._ctx.spend(4)
                 if left := others & ~itself:
-                    names = [self._parties.own(n) for n in self._parties.workloads(cell)]
-                    alike.setdefault((ports, left), []).extend(names)
-        for (ports, others), names in alike.items():
-            yield enumerate_some(sorted(set(names)), MOST_NAMES), ports, others
+                    alike.setdefault((ports, left), []).extend(map(self._parties.own, names))
+        for (ports, others), names_alike in alike.items():
+            yield enumerate_some(sorted(set(names_alike)), MOST_NAMES), ports, others
+
+    @cached_property
+    def _running(self) -> Counter[str]:
+        """How many pods the touched workloads have."""
+        found: Counter[str] = Counter()
+        for cell in self._change.near:
+            names = self._parties.workloads(cell)
+            if len(names) == 1:
+                found[names[0]] += len(cell.pods)
+            else:
+                found.update(names)
+        return found
+
+    def _same(self, names: Collection[str]) -> int:
+        """The touched cells of the same single workload."""
+        if len(names) != 1:
+            return 0
+        found = 0
+        for cell in self._change.near:
+            if self._parties.workloads(cell) == tuple(names):
+                found |= 1 << cell.number
+        return found

@@ -8,7 +8,17 @@ from webhook.model.cluster import Cluster
 from webhook.model.objects import POD, ContainerPort, Direction, Pod, Workload
 from webhook.reach.endpoints import Names
 from webhook.reach.graph import Cell, Graph
-from webhook.reach.ports import ALL_PORTS, NO_PORTS, Ports, describe, intersection, joined, port_range, subtraction
+from webhook.reach.ports import (
+    ALL_PORTS,
+    NO_PORTS,
+    Ports,
+    describe,
+    intersection,
+    joined,
+    port_range,
+    subtraction,
+    union,
+)
 from webhook.reach.relation import Relation, numbers
 
 MOST_NAMES: Final = 3
@@ -93,19 +103,23 @@ class Parties:
         found: Relation = {}
         for ports, others in relation.items():
             for rest, same in _split(others, kept):
+                # Where all was open and some ports are kept, those are meant to be the ones that are used.
+                undeclared = NO_PORTS if union(ports, rest) == ALL_PORTS else ports
                 if rest == NO_PORTS:
                     found[ports] = found.get(ports, 0) | same
                 elif direction == "Ingress":
-                    self._add_listened(found, ports, same, cell)
+                    self._add_listened(found, ports, same, cell, undeclared)
                 else:
                     for number in numbers(same):
-                        self._add_listened(found, ports, 1 << number, self._graph.cells.get(number))
+                        self._add_listened(found, ports, 1 << number, self._graph.cells.get(number), undeclared)
         return found
 
-    def _add_listened(self, relation: Relation, ports: Ports, others: int, destination: Cell | None) -> None:
-        """Adds of these ports those that the destination declares; all where it declares none."""
+    def _add_listened(
+        self, relation: Relation, ports: Ports, others: int, destination: Cell | None, undeclared: Ports
+    ) -> None:
+        """Adds of these ports those that the destination declares; ``undeclared`` where it declares none."""
         declared = self._declared(destination) if destination is not None else NO_PORTS
-        if told := intersection(ports, declared) if declared else ports:
+        if told := intersection(ports, declared) if declared else undeclared:
             relation[told] = relation.get(told, 0) | others
 
     def _declared(self, cell: Cell) -> Ports:
