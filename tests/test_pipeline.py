@@ -587,9 +587,9 @@ def test_a_raised_warning_is_a_denial_and_waived_by_the_namespace_only() -> None
 
 
 def test_the_namespace_waives_a_warning_of_its_objects_and_of_no_others() -> None:
-    there = Cluster.of([namespace(selector_matches_nothing="yes"), namespace(name="other"), API], complete=True)
+    there = Cluster.of([namespace(selector_matches_nothing="yes"), namespace(name="default"), API], complete=True)
     assert said(admit(request(MISSPELT), there)) == {"selector-matches-nothing": "ignore"}
-    elsewhere = policy({"podSelector": {"matchLabels": {"app": "api"}}}, namespace="other")
+    elsewhere = policy({"podSelector": {"matchLabels": {"app": "api"}}}, namespace="default")
     assert said(admit(request(elsewhere), there)) == {"selector-matches-nothing": "warn"}
 
 

@@ -17,6 +17,8 @@ from webhook.model.selectors import NearMiss, Selector, looks_misspelt, near_mis
 
 _SETTLE_SECONDS: Final = 300
 """How long what belongs together may take to arrive (CHECKS.md, conduct 1)."""
+_WITHOUT_N: Final = "default"
+"""Where kubectl puts what names no namespace."""
 
 
 class Evidence(Struct, frozen=True):
@@ -62,11 +64,16 @@ def of_another_namespace(ctx: Context, selector: Selector, namespaces: Collectio
     Not for what Helm rendered: its namespace is the release's, and the same chart in a second namespace is no slip. Nor
     for what a controller made: it follows its owner's namespace, and nobody forgot a ``-n``.
     Nor where that namespace has its own object of this kind and name: then the same manifests were applied to both
-    (staging and production), and here their pods are yet to come.
+    (staging and production), and here their pods are yet to come. Nor what is created in a namespace that has no pod
+    and no template yet: somebody is setting it up, and ``app: web`` is in every other one. That does not speak for
+    ``default``, which is where kubectl puts what was meant for elsewhere.
     """
     if selector.empty or ctx.judged is None:
         return None
     if rendered_by_helm(ctx.judged.metadata) or ctx.judged.metadata.owner_references:
+        return None
+    being_set_up = ctx.namespace != _WITHOUT_N and not any(ctx.cluster.classes(ctx.namespace))
+    if being_set_up and not ctx.sees_whole:
         return None
     kind, name = ctx.judged.kind, ctx.judged.metadata.name
     found = [c for c in ctx.select(selector) if c.namespace not in namespaces and c.pods]

@@ -126,6 +126,17 @@ spec: {podSelector: {}}
     ),
     good=(
         Example(
+            title="the first thing in a namespace of its own, with a label that others use as well",
+            cluster=_PODS
+            + """
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: bakery}
+""",
+            object=_POLICY.format(namespace="bakery", labels="app: api"),
+        ),
+        Example(
             title="a pod matches",
             cluster=_PODS,
             object=_POLICY.format(namespace="shop", labels="app: api, tier: back"),
