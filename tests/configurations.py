@@ -36,7 +36,7 @@ def _next(document: Object) -> Object:
     if "helm.sh/chart" in labels:
         labels["helm.sh/chart"] += "-next"
     spec = made.get("spec", {})
-    if "template" in spec:
+    if "template" in spec and document["kind"] != "Job":  # a Job's is immutable
         spec["template"]["metadata"].setdefault("annotations", {})["checksum/config"] = "next"
         for container in spec["template"]["spec"]["containers"]:
             container["image"] += "-next"

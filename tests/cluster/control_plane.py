@@ -32,6 +32,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -413,6 +414,7 @@ class ControlPlane:
         self._authority = _Authority(self.folder / "pki")
         self.ca_file = self._authority.file
         self.ssl_context = ssl.create_default_context(cafile=str(self.ca_file))
+        self._kept: http.client.HTTPSConnection | None = None
         known = [User(ADMIN, ("system:masters",)), User(TENANT, ("tenants",)), User(RESTRICTED), *users]
         self._users = {
             user.name: dataclasses.replace(user, token=user.token or secrets.token_urlsafe(24)) for user in known
@@ -441,6 +443,9 @@ class ControlPlane:
 
     def stop(self) -> None:
         """Ends both processes for certain; says nothing if they have ended before."""
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
         self._stop_processes()
         atexit.unregister(self.stop)
         if self._claim is not None:
@@ -729,15 +734,35 @@ class ControlPlane:
         elif known.certificate and known.key:
             context = ssl.create_default_context(cafile=str(self.ca_file))
             context.load_cert_chain(known.certificate, known.key)
-        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout, context=context)
+        data = None if body is None else json.dumps(body)
+        # A handshake costs more than most requests do: the main thread keeps its connection.
+        keeping = context is self.ssl_context and threading.current_thread() is threading.main_thread()
+        kept = self._kept if keeping else None
+        connection = kept or http.client.HTTPSConnection("127.0.0.1", self.port, context=context)
+        connection.timeout = timeout
+        if connection.sock is not None:
+            connection.sock.settimeout(timeout)
+        if keeping:
+            self._kept = None
         try:
-            data = None if body is None else json.dumps(body)
-            connection.request(method, path, data, {**sent, **(headers or {})})
-            response = connection.getresponse()
+            try:
+                connection.request(method, path, data, {**sent, **(headers or {})})
+                response = connection.getresponse()
+            except (http.client.RemoteDisconnected, ConnectionError, ssl.SSLEOFError):
+                if kept is None:
+                    raise
+                connection.close()  # it was closed while it was idle; this one opens another when it is used
+                connection.request(method, path, data, {**sent, **(headers or {})})
+                response = connection.getresponse()
             text = response.read().decode()
             warned = response.headers.get_all("Warning") or []
             json_said = "json" in (response.headers.get("Content-Type") or "")
-        finally:
+        except BaseException:
+            connection.close()
+            raise
+        if keeping:
+            self._kept = connection
+        else:
             connection.close()
         if check and response.status >= 400:
             raise ControlPlaneError(f"{method} {path}: {response.status} {text}")

@@ -24,8 +24,10 @@ CHARTS = Path(__file__).resolve().parents[1] / "fixtures" / "charts"
 NAMES = sorted(folder.name for folder in CHARTS.iterdir())
 # helm.sh/helm/v4 pkg/release/v1/util/kind_sorter.go InstallOrder; what is not in it comes last, in UninstallOrder, too.
 INSTALL = [
-    "Namespace", "NetworkPolicy", "ServiceAccount", "Secret", "ConfigMap", "ClusterRole", "Role", "Service",
-    "DaemonSet", "Deployment", "StatefulSet", "Job", "CronJob", "IngressClass",
+    "Namespace", "NetworkPolicy", "PodDisruptionBudget", "ServiceAccount", "Secret", "ConfigMap", "ClusterRole",
+    "ClusterRoleBinding", "Role", "Service", "DaemonSet", "Pod", "Deployment", "HorizontalPodAutoscaler", "StatefulSet",
+    "Job", "CronJob", "IngressClass", "Ingress", "APIService", "MutatingWebhookConfiguration",
+    "ValidatingWebhookConfiguration",
 ]  # fmt: skip
 UNKNOWN_TO_HELM = ["EndpointSlice"]
 OTHERS = {
@@ -33,6 +35,10 @@ OTHERS = {
     "Secret": "/api/v1/namespaces/{}/secrets",
     "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
     "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+    "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+    "PodDisruptionBudget": "/apis/policy/v1/namespaces/{}/poddisruptionbudgets",
+    "HorizontalPodAutoscaler": "/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers",
+    "MutatingWebhookConfiguration": "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
     "IngressClass": "/apis/networking.k8s.io/v1/ingressclasses",
 }
 APPLY = {"Content-Type": "application/apply-patch+yaml"}
