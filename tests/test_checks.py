@@ -16,6 +16,10 @@ from webhook.report.markdown import reference
 from webhook.state.files import FileState, Reviewed
 from webhook.verdict import LONGEST_LINE, Ruling
 
+SHORT = 120
+"""Characters of what was seen, what it means and what to write, where names are short."""
+NEEDS_MORE = {"cuts-webhook": 160, "peers-or-not-and": 140}
+"""Who loses whom by what, and two readings of one rule, do not fit into that."""
 NOW = 1767225600.0
 """2026-01-01T00:00:00Z, when every example takes place."""
 
@@ -76,6 +80,16 @@ def test_speaks_on_the_bad_example(check: Check, example: Example) -> None:
         assert len(ruling.line) <= LONGEST_LINE
         assert check.files_only or "…" not in ruling.line, "an ordinary object's message must fit into kubectl's line"
         assert ruling.line.isprintable()
+
+
+@pytest.mark.parametrize("check", all_checks(), ids=lambda check: check.id)
+def test_every_line_fits(check: Check) -> None:
+    """Whoever says it: at most what the API server passes on; and what a check says of short names is short."""
+    said = [ruling for example in (*check.bad, *check.good) for ruling in rulings(example)]
+    assert max(len(ruling.line) for ruling in said) <= LONGEST_LINE
+    assert min(len(ruling.finding.line) for ruling in said if ruling.check == check.id) <= NEEDS_MORE.get(
+        check.id, SHORT
+    )
 
 
 @pytest.mark.parametrize(("check", "example"), examples("good"))

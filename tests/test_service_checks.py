@@ -381,7 +381,7 @@ def test_the_new_selector_matches_a_template_only() -> None:
     assert said == [
         (
             Level.WARNING,
-            "selector app=next: no pod runs yet, so the Service loses its 1 endpoint; keep app: shop until then",
+            "selector app=next: no pod runs yet, so it loses its 1 endpoint; keep app: shop until then",
         )
     ]
     assert say(EMPTIES, new, RUNNING, old=OLD, incomplete=(POD,)) == []

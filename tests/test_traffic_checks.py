@@ -761,7 +761,7 @@ def test_a_policy_that_lets_go_of_the_others_cuts_off_these() -> None:
         *OPS, egress(wide, app="web", name="other"), at(pod("web-1", serviceAccountName="api"), node="worker")
     )
     [line] = world.lines(API, egress(rule(ports=[tcp(53)]), app=""), egress(app="nobody"))
-    assert line.startswith("cuts 1 pod (Pod/api-1) off from the API server")
+    assert line.startswith("cuts 1 pod (Pod/api-1) off the API server")
 
 
 def test_policies_that_are_not_known_may_lead_there() -> None:

@@ -83,7 +83,7 @@ def _finding(ctx: Context, cut: Sequence[Pod | Workload], server: "_Server", ent
     where = server.where if ctx.may_name_others else "the endpoints of Service default/kubernetes"
     return Finding(
         "spec.egress" if ctx.policy.spec.egress else "spec.policyTypes",
-        f"cuts {who} off from the API server, where {rights}",
+        f"cuts {who} off the API server where {rights}",
         f"allow TCP {', '.join(map(str, sorted(server.numbers)))} to {where}",
         level,
         ",".join(who.workloads),
@@ -273,7 +273,7 @@ CHECK = Check(
             title="an operator that may only ask for names",
             cluster=_OPERATOR,
             object=_policy(_DNS),
-            says="cuts 1 pod (Pod/operator-1) off from the API server, where ServiceAccount operator has rights; "
+            says="cuts 1 pod (Pod/operator-1) off the API server where ServiceAccount operator has rights; "
             "allow TCP 6443 to 172.18.0.2/32",
         ),
         Example(
@@ -287,7 +287,7 @@ CHECK = Check(
             cluster=_OPERATOR,
             old=_policy(_to("172.18.0.0/24", 6443)),
             object=_policy(_to("172.18.0.0/24", 8443)),
-            says="cuts 1 pod (Pod/operator-1) off from the API server",
+            says="cuts 1 pod (Pod/operator-1) off the API server",
         ),
         Example(
             title="all egress denied, in so many words: a note",

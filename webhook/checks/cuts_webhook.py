@@ -47,7 +47,7 @@ def run(ctx: Context) -> Iterator[Finding]:
                 message = f"cuts the API server off {which}: {_consequence(records)}"
             else:
                 message = f"may cut the API server off {which}: it comes from outside the pods"
-            remedy = "add a rule for the control plane's addresses, or without from"
+            remedy = "add a rule for its addresses, or without from"
             yield Finding(path_of(ctx.policy, losing.direction), message, remedy, level, f"{losing.direction} {name}")
 
 

@@ -29,7 +29,7 @@ def run(ctx: Context) -> Iterator[Finding]:
         ctx.unknown.add("pods: not all are known, so whether a Service loses its endpoints was not judged")
         return
     if old.spec.selector == new.spec.selector:
-        path, what = "spec.publishNotReadyAddresses", "publishNotReadyAddresses is off, and"
+        path, what = "spec.publishNotReadyAddresses", "publishNotReadyAddresses off:"
         remedy = "leave it on until they are ready"
     else:
         path, what = "spec.selector", f"selector {equality_selector(new.spec.selector)}:"
@@ -37,7 +37,7 @@ def run(ctx: Context) -> Iterator[Finding]:
     pods = [p for c in classes for p in c.pods.values()]
     seen = f"none of {count(len(pods), 'pod')} is ready" if pods else "no pod runs yet" if classes else "no pod has it"
     value = describe(new.spec.selector)
-    yield Finding(path, f"{what} {seen}, so the Service loses its {lost}", remedy if classes else "", value=value)
+    yield Finding(path, f"{what} {seen}, so it loses its {lost}", remedy if classes else "", value=value)
 
 
 def _filled_by_others(cluster: Cluster, service: Service, had: Collection[Pod]) -> bool:
@@ -88,7 +88,7 @@ CHECK = Check(
             cluster=_PODS,
             old=_BLUE,
             object=_GREEN,
-            says="none of 1 pod is ready, so the Service loses its 1 endpoint",
+            says="none of 1 pod is ready, so it loses its 1 endpoint",
         ),
         Example(
             title="the selector is lost",
@@ -102,7 +102,7 @@ CHECK = Check(
             cluster=_PODS,
             old=_SERVICE.format(selector="selector: {slot: green}, ", more=", publishNotReadyAddresses: true"),
             object=_SERVICE.format(selector="selector: {slot: green}, ", more=""),
-            says="publishNotReadyAddresses is off",
+            says="publishNotReadyAddresses off",
         ),
     ),
     good=(

@@ -35,7 +35,7 @@ def _alias(ctx: Context) -> Iterator[Finding]:
     if translated is not None:
         port = spec.ports[translated]
         message = f"type ExternalName is an alias in DNS: port {port.port} is not translated to {port.target_port}"
-        path, remedy = f"spec.ports[{translated}].targetPort", "clients ask for the port of the name that it stands for"
+        path, remedy = f"spec.ports[{translated}].targetPort", "clients need that name's own port"
         yield Finding(path, message, remedy, value=f"{port.port}:{port.target_port}")
         return
     message = "type ExternalName is an alias in DNS: its ports are ignored, clients use the one that they ask for"

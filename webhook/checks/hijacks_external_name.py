@@ -20,18 +20,18 @@ def run(ctx: Context) -> Iterator[Finding]:
     dns = dns_of(ctx.cluster)
     path, remedy = "metadata.namespace", "choose another namespace"
     if namespace in _TOP_LEVEL:
-        message = f"pods that look up {short} find this Service before the one of that name outside the cluster"
+        message = f"pods that look up {short} find this Service before the host of that name outside"
         yield Finding(path, message, remedy, value=short)
     elif namespace == "svc" or any(namespace == domain.partition(".")[0] for domain in dns.domains):
         level = Level.NOTE if dns.assumed and namespace != "svc" else Level.WARNING
         message = f"pods look up names that end in .{namespace} among the Services of this namespace first"
         yield Finding(path, message, remedy, level, short)
     elif where := _used_as_host(ctx, short):
-        message = f"{short} is a host name in use ({where}): pods that look it up find this Service instead"
+        message = f"{short} is a host name in use ({where}): who looks it up finds this Service instead"
         yield Finding("metadata.name", message, "choose another name", value=short)
     elif ctx.view is not View.ADMISSION and _is_external_name(ctx, short):  # the webhook shows no note
         # Mostly that is what people write who mean the Service; that it does not resolve, external-name-not-found tells.
-        message = f"{short} is the externalName of a Service: pods that look it up find this Service"
+        message = f"{short} is the externalName of a Service: who looks it up finds this Service"
         yield Finding("metadata.name", message, level=Level.NOTE, value=short)
 
 
@@ -102,7 +102,7 @@ CHECK = Check(
         Example(
             title="a namespace named com",
             object=_service("example", "com"),
-            says="pods that look up example.com find this Service before the one of that name outside the cluster",
+            says="pods that look up example.com find this Service before the host of that name outside",
         ),
         Example(
             title="a namespace named svc",
@@ -125,7 +125,7 @@ metadata: {name: shop, namespace: edge}
 spec: {rules: [{host: shop.dev}]}
 """,
             object=_service("shop", "dev"),
-            says="shop.dev is a host name in use (Ingress): pods that look it up find this Service instead",
+            says="shop.dev is a host name in use (Ingress): who looks it up finds this Service instead",
         ),
         Example(
             title="a host name that a policy knows",

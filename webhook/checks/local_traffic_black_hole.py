@@ -28,15 +28,15 @@ def run(ctx: Context) -> Iterator[Finding]:
     nodes = {p.node for p in staying}
     if "" in nodes or any(map(_makes_more, backends(ctx))):
         return  # the next pod may run elsewhere
-    served = f"{count(len(ready), 'endpoint')} {'runs' if len(ready) == 1 else 'run'}"
+    served = f"{count(len(ready), 'endpoint')} {'is' if len(ready) == 1 else 'are'}"
     if outside and (excluded := _excluded(ctx)) is not None and nodes <= excluded:
         message = f"externalTrafficPolicy Local: its {served} only on nodes that load balancers leave out"
         level = _level(ctx, said_before=_said(ctx.old, "external_traffic_policy"))
         if not all(p.cloud for p in providers_of(ctx)):
             level = Level.NOTE  # whether that provider leaves them out is a setting of its own
-        yield Finding("spec.externalTrafficPolicy", message, "run it on others, or write Cluster", level, "Local")
+        yield Finding("spec.externalTrafficPolicy", message, "move it, or write Cluster", level, "Local")
     if inside and (clients := _clients(ctx, {p.key for p in staying})) and nodes.isdisjoint(clients):
-        message = f"internalTrafficPolicy Local: its {served} only on nodes where no client does"
+        message = f"internalTrafficPolicy Local: its {served} only on nodes where no client runs"
         level = _level(ctx, said_before=_said(ctx.old, "internal_traffic_policy"))
         yield Finding("spec.internalTrafficPolicy", message, "run it on each node, or write Cluster", level, "Local")
 
@@ -148,8 +148,8 @@ CHECK = Check(
             title="a load balancer for pods of the control plane",
             cluster=_NODES + _pod("edge-1", "control-1"),
             object=_outside(),
-            says="externalTrafficPolicy Local: its 1 endpoint runs only on nodes that load balancers leave out; "
-            "run it on others, or write Cluster",
+            says="externalTrafficPolicy Local: its 1 endpoint is only on nodes that load balancers leave out; "
+            "move it, or write Cluster",
         ),
         Example(
             title="an update that keeps traffic local",
@@ -163,7 +163,7 @@ CHECK = Check(
             cluster=_NODES + _pod("edge-1", "worker-1") + _pod("web-1", "worker-2", "web"),
             object=_inside(),
             view=View.CHECK,
-            says="internalTrafficPolicy Local: its 1 endpoint runs only on nodes where no client does",
+            says="internalTrafficPolicy Local: its 1 endpoint is only on nodes where no client runs",
         ),
         Example(
             title="MetalLB can be told not to leave nodes out: a note",

@@ -67,13 +67,13 @@ def _judge(
         was = ctx.compile(before.pod_selector)
         if not was.empty and ctx.select(was, peer_namespaces(ctx, before)):
             message = f"{what}; before this update it did ({was})"
-            yield Finding(at, message, "compare with their labels", value=str(selector))
+            yield Finding(at, message, "compare their labels", value=str(selector))
             return
     if not ctx.cluster.complete(POD, *WORKLOADS, NAMESPACE):
         ctx.unknown.add("pods: not all are known, so a peer that matches none of the known ones was not judged")
         return
     message = f"{what}{failing_term(ctx, selector, namespaces)}"
-    yield Finding(at, message, "compare with their labels", Level.NOTE, str(selector))
+    yield Finding(at, message, "compare their labels", Level.NOTE, str(selector))
 
 
 _CLUSTER = """

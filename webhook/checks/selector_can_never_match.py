@@ -26,8 +26,7 @@ def _judge(ctx: Context, path: str, word: str, selector: LabelSelector | None, l
     if not terms:
         return
     together = " and ".join(map(str, terms))
-    if len(terms) == 1:
-        together = f"{together}, a label that every namespace has,"
+    why = ", but every namespace has it" if len(terms) == 1 else ""
     consequence = "it selects nothing, ever" if level is Level.ERROR else "it lets in nobody, ever"
     if path.startswith("spec.egress"):
         consequence = "it leads nowhere, ever"
@@ -35,7 +34,7 @@ def _judge(ctx: Context, path: str, word: str, selector: LabelSelector | None, l
     if all(t.operator == "In" for t in terms) and len(terms) > 1:
         values = sorted(frozenset().union(*(t.values for t in terms)))
         remedy = f"for any of them write {terms[0].key} In [{', '.join(values)}]"
-    yield Finding(f"{path}.{terms[-1].path}", f"{word} wants {together}: {consequence}", remedy, level, together)
+    yield Finding(f"{path}.{terms[-1].path}", f"{word} wants {together}{why}: {consequence}", remedy, level, together)
 
 
 _POLICY = """
@@ -104,7 +103,7 @@ CHECK = Check(
                 peer="{namespaceSelector: {matchExpressions:"
                 " [{key: kubernetes.io/metadata.name, operator: DoesNotExist}]}}"
             ),
-            says="a label that every namespace has",
+            says="but every namespace has it",
             level=Level.WARNING,
         ),
     ),

@@ -28,14 +28,14 @@ def run(ctx: Context) -> Iterator[Finding]:
         return
     if isinstance(ctx.old, NetworkPolicy) and selected_before(ctx, ctx.old):
         message = f"{what} any more: those it selected are no longer isolated by it"
-        yield Finding("spec.podSelector", message, "compare with their labels", value=value)
+        yield Finding("spec.podSelector", message, "compare their labels", value=value)
         return
     if not ctx.cluster.pods_known:
         ctx.unknown.add("pods: not all are known, so what selects none of the known ones was not judged")
         return
     level = Level.WARNING if ctx.sees_whole else Level.NOTE
     message = f"{what}{failing_term(ctx, selector, here)}: it isolates nothing"
-    yield Finding("spec.podSelector", message, "compare with their labels", level, value, proven=False)
+    yield Finding("spec.podSelector", message, "compare their labels", level, value, proven=False)
 
 
 def selected_before(ctx: Context, old: NetworkPolicy) -> bool:

@@ -31,14 +31,14 @@ def run(ctx: Context) -> Iterator[Finding]:
         was = ctx.compile_labels(ctx.old.spec.selector)
         if ctx.select(was, here):
             message = f"{what}; before this update it did ({was})"
-            yield Finding("spec.selector", message, "compare with their labels", value=value)
+            yield Finding("spec.selector", message, "compare their labels", value=value)
             return
     if not ctx.cluster.pods_known:
         ctx.unknown.add("pods: not all are known, so what selects none of the known ones was not judged")
         return
     level = Level.WARNING if ctx.sees_whole else Level.NOTE
     message = f"{what}{failing_term(ctx, selector, here)}: it leads nowhere"
-    yield Finding("spec.selector", message, "compare with their labels", level, value, proven=False)
+    yield Finding("spec.selector", message, "compare their labels", level, value, proven=False)
 
 
 _PODS = """

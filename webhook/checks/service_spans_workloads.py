@@ -54,7 +54,7 @@ def _remedy(ctx: Context, rest: Sequence[Backend], odd: Sequence[Backend]) -> st
         and all(b.labels.get(key) != value for b in odd)
     ]
     if not telling:
-        return "give each a label of its own, and select it"
+        return "select a label that only one has"
     _, key = min(telling)
     return f"add {key}: {common[key]}"
 
@@ -194,7 +194,7 @@ CHECK = Check(
             + _workload("cache", "app: shop", "{containerPort: 6379}", "StatefulSet"),
             object=_SERVICE.format(selector="app: shop", port="port: 80, targetPort: 8080", more=""),
             view=View.CHECK,
-            says="StatefulSet cache too: it declares no port 8080; give each a label of its own",
+            says="StatefulSet cache too: it declares no port 8080; select a label that only one has",
         ),
         Example(
             title="a Job that carries the labels of the Deployment",

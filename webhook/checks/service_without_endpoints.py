@@ -25,7 +25,7 @@ def run(ctx: Context) -> Iterator[Finding]:
     # whose Endpoints are kept for their annotations and are not mirrored (leader elections, Patroni).
     somebody_elses = bool(service.metadata.owner_references) or headless(service.spec)
     level = Level.WARNING if ctx.sees_whole and not somebody_elses else Level.NOTE
-    message = "it has no selector and no EndpointSlice: it leads nowhere"
+    message = "no selector, no EndpointSlice: it leads nowhere"
     remedy = f"add a selector, or a slice labelled kubernetes.io/service-name: {service.metadata.name}"
     yield Finding("spec.selector", message, remedy, level)
 
