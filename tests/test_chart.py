@@ -19,7 +19,7 @@ from webhook.model.objects import CONFIG_MAP
 from webhook.state.watch import CONFIG_MAPS, RESOURCES, ROLES
 
 from . import chart
-from .chart import CHART, DEPLOY, NoHelmError, render, rendered, run_helm
+from .chart import CHART, DEPLOY, ROOT, NoHelmError, render, rendered, run_helm
 
 CI = sorted((CHART / "ci").glob("*.yaml"))
 ALL = [None, *CI]
@@ -113,6 +113,8 @@ def test_the_configuration_is_one_that_netadmit_takes(values: Path | None) -> No
         ("resources.limits.memmory=1Gi", "additional properties 'memmory' not allowed"),
         ("networkPolicy.apiServerCIDRs[0]=10.0.0.1", "at '/networkPolicy/apiServerCIDRs/0'"),
         ("rbac.readBindings=nobody", "at '/rbac/readBindings'"),
+        ("webhook.failurePolicy=Fail,replicaCount=1", "webhook.failurePolicy: Fail needs a replicaCount of at least 2"),
+        ("webhook.exemptNamespacesFromFail[0]=Cilium", "at '/webhook/exemptNamespacesFromFail/0'"),
         ("serviceAccount.create=false", "serviceAccount.name: needed when serviceAccount.create is false"),
     ],
 )
@@ -227,7 +229,51 @@ def test_the_webhook_fails_open_and_spares_what_it_must() -> None:
     [names] = webhook["namespaceSelector"]["matchExpressions"]
     assert (names["key"], names["operator"]) == ("kubernetes.io/metadata.name", "NotIn")
     assert names["values"] == ["kube-system", "netadmit", "bootstrap"]
-    assert [c["name"] for c in webhook["matchConditions"]] == ["spec-changes", "not-the-control-plane"]
+    assert [c["name"] for c in webhook["matchConditions"]] == [
+        "spec-changes",
+        "not-being-deleted",
+        "not-the-api-server",
+        "not-the-control-plane",
+    ]
+
+
+def test_what_fails_closed_is_apart_from_what_advises() -> None:
+    arguments = ["--set=webhook.failurePolicy=Fail", "--set=webhook.exemptNamespaces={bootstrap}"]
+    open_one = only(rendered(arguments[1]), "ValidatingWebhookConfiguration")["webhooks"][0]
+    enforce, advise = only(rendered(*arguments), "ValidatingWebhookConfiguration")["webhooks"]
+    assert (enforce["name"], enforce["failurePolicy"]) == ("enforce.netadmit.io", "Fail")
+    assert (advise["name"], advise["failurePolicy"]) == ("advise.netadmit.io", "Ignore")
+    assert [one["clientConfig"]["service"]["path"] for one in (enforce, advise)] == ["/enforce", "/advise"]
+    for rule in enforce["rules"]:
+        assert rule["operations"] == ["CREATE", "UPDATE"], "no deletion, and so no uninstall, ever waits for it"
+    for same in ("rules", "namespaceSelector", "matchConditions", "timeoutSeconds", "sideEffects"):
+        assert advise[same] == open_one[same], "what advises is asked what the only one is asked otherwise"
+    assert enforce["matchConditions"] == advise["matchConditions"]
+    assert enforce["timeoutSeconds"] == 3
+    [spared] = enforce["namespaceSelector"]["matchExpressions"]
+    assert spared["values"][:3] == ["kube-system", "netadmit", "bootstrap"]
+    assert {"calico-system", "tigera-operator", "kube-flannel", "cert-manager"} < set(spared["values"])
+    assert "system:apiserver" in enforce["matchConditions"][3]["expression"]
+
+
+def test_the_namespace_of_every_engine_outside_kube_system_is_spared() -> None:
+    """Where the fixtures of the engines' own manifests have their DaemonSets: netadmit must not hold those up."""
+    used = set()
+    for file in (ROOT / "tests" / "fixtures" / "enforcement").glob("*.yaml"):
+        for found in yaml.safe_load_all(file.read_text()):
+            if found and found["kind"] == "DaemonSet":
+                used.add(found["metadata"]["namespace"])
+    assert used > {"calico-system", "kube-flannel"}, used
+    spared = yaml.safe_load((CHART / "values.yaml").read_text())["webhook"]["exemptNamespacesFromFail"]
+    assert used - {*spared, "kube-system"} == {"monitoring"}, "a node exporter is there as well"
+
+
+@pytest.mark.parametrize(
+    "profile", [["--set=webhook.failurePolicy=Fail"], ["--set=webhook.failurePolicy=Fail,replicaCount=3"]]
+)
+def test_failing_closed_has_enough_replicas(profile: list[str]) -> None:
+    assert only(rendered(*profile), "Deployment")["spec"]["replicas"] >= 2
+    assert only(rendered(*profile), "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
 
 
 def test_how_the_ca_gets_to_the_api_server() -> None:
@@ -238,7 +284,7 @@ def test_how_the_ca_gets_to_the_api_server() -> None:
     ):
         objects = rendered(f"--values={CHART}/ci/{name}-values.yaml")
         configuration = only(objects, "ValidatingWebhookConfiguration")
-        assert ("caBundle" in configuration["webhooks"][0]["clientConfig"]) is bundle, name
+        assert all(("caBundle" in one["clientConfig"]) is bundle for one in configuration["webhooks"]), name
         annotations = configuration["metadata"].get("annotations", {})
         assert (annotations.get("cert-manager.io/inject-ca-from") == "netadmit/netadmit") is injected, name
         publishes = any(a.startswith("--publish-ca=") for a in container(objects)["args"])
