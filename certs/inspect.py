@@ -47,7 +47,7 @@ def summarize(folder: Path) -> Summary:
         leaf.not_valid_before_utc,
         leaf.not_valid_after_utc,
         key.public_key() == leaf.public_key(),
-        any(_issued(authority, leaf) for authority in authorities),
+        any(issued(authority, leaf) for authority in authorities),
     )
 
 
@@ -60,16 +60,17 @@ def names_of(certificate: x509.Certificate) -> tuple[str, ...]:
     return tuple(str(name.value) for name in found)
 
 
-def _certificates(file: Path) -> list[x509.Certificate]:
-    try:
-        return x509.load_pem_x509_certificates(file.read_bytes())
-    except ValueError as error:
-        raise UnreadableError(f"{file}: not a certificate: {error}") from None
-
-
-def _issued(authority: x509.Certificate, leaf: x509.Certificate) -> bool:
+def issued(authority: x509.Certificate, leaf: x509.Certificate) -> bool:
+    """Whether a certificate is signed by that CA."""
     try:
         leaf.verify_directly_issued_by(authority)
     except (ValueError, TypeError, InvalidSignature):
         return False
     return True
+
+
+def _certificates(file: Path) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(file.read_bytes())
+    except ValueError as error:
+        raise UnreadableError(f"{file}: not a certificate: {error}") from None

@@ -12,7 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 CA_LIFETIME: Final = timedelta(days=3650)
 LEAF_LIFETIME: Final = timedelta(days=365)
-_BACKDATED: Final = timedelta(minutes=5)
+BACKDATED: Final = timedelta(minutes=5)
 """Clocks differ: a certificate is valid a little before it was issued."""
 
 
@@ -93,7 +93,7 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _BACKDATED)
+        .not_valid_before(now - BACKDATED)
         .not_valid_after(now + lifetime)
     )
 

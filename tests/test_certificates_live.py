@@ -7,9 +7,10 @@ import base64
 import json
 import logging
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,30 @@ from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from certs.inspect import issued
 from certs.issue import CA_LIFETIME, LEAF_LIFETIME, KeyPair, issue_ca, issue_leaf
-from certs.publish import AGAIN_SECONDS, Held, PublishedCA, SharedCertificate, achieve, due, keep
+from certs.plan import OVERLAP, Step
+from certs.publish import (
+    AGAIN_SECONDS,
+    NEXT_CERTIFICATE,
+    NEXT_KEY,
+    Held,
+    PublishedCA,
+    SharedCertificate,
+    Trust,
+    achieve,
+    ca_of_folder,
+    ca_of_secret,
+    due,
+    keep,
+)
 from certs.rotate import rotate
 from certs.source import LiveCertificate
 from certs.store import CA, CERTIFICATE, KEY, place, provide
 from webhook.cli import main
+from webhook.cli.serve import _UntilNews
 from webhook.kube import Writer
+from webhook.model.objects import VALIDATING_WEBHOOKS
 from webhook.server import server_tls
 
 NAMES = ["localhost", "127.0.0.1"]
@@ -262,6 +280,7 @@ class Kubernetes:
         self.data: Mapping[str, bytes] = {}
         self.version = 1
         self.bundle = b""
+        self.published = 1
         self.faster: list[Mapping[str, bytes]] = []
 
     async def read_secret(self, name: str) -> Held:
@@ -277,14 +296,26 @@ class Kubernetes:
         self.data, self.version = data, self.version + 1
         return True
 
-    async def publish_ca(self, name: str, ca: bytes) -> bool:
+    async def read_trust(self, name: str) -> Trust:
         assert name == "netadmit"
-        changed, self.bundle = ca != self.bundle, ca
-        return changed
+        return Trust([self.bundle, self.bundle], f"{self.published}")
+
+    async def publish_ca(self, name: str, ca: bytes, version: str) -> bool:
+        assert name == "netadmit"
+        if version != str(self.published):
+            return False
+        self.bundle, self.published = ca, self.published + 1
+        return True
 
 
-def replica(kubernetes: Kubernetes, folder: Path, now: datetime = NOW) -> SharedCertificate:
-    return SharedCertificate(kubernetes, "tls", folder, NAMES, clock=lambda: now)
+def replica(kubernetes: Kubernetes, folder: Path, now: datetime = NOW, **more: Any) -> SharedCertificate:
+    return SharedCertificate(kubernetes, "tls", folder, NAMES, clock=lambda: now, **more)
+
+
+def announcer(kubernetes: Kubernetes) -> PublishedCA:
+    return PublishedCA(
+        kubernetes, "netadmit", partial(ca_of_secret, kubernetes, "tls"), sleep=lambda _: asyncio.sleep(0)
+    )
 
 
 async def test_all_replicas_have_one_certificate(tmp_path: Path) -> None:
@@ -307,33 +338,129 @@ async def test_who_is_slower_takes_what_the_faster_wrote(tmp_path: Path) -> None
     assert (tmp_path / "own" / CERTIFICATE).read_bytes() == other.data[CERTIFICATE]
 
 
-async def test_an_old_certificate_is_renewed_and_its_ca_stays_trusted(tmp_path: Path) -> None:
+async def test_an_old_certificate_has_a_successor_whose_ca_is_trusted_before_it_is_served(tmp_path: Path) -> None:
     kubernetes = Kubernetes()
-    await replica(kubernetes, tmp_path).fetch()
+    announce = announcer(kubernetes).publish
+    await replica(kubernetes, tmp_path, announce=announce).tend()
     former = kubernetes.data
-    await replica(kubernetes, tmp_path, NOW + LEAF_LIFETIME * 0.6).fetch()
+    assert kubernetes.bundle == former[CA]
+    await replica(kubernetes, tmp_path, NOW + LEAF_LIFETIME * 0.6, announce=announce).tend()
     assert kubernetes.data is former
     later = NOW + LEAF_LIFETIME * 0.7
-    await replica(kubernetes, tmp_path, later).fetch()
-    assert kubernetes.data[CERTIFICATE] != former[CERTIFICATE]
+    await replica(kubernetes, tmp_path, later, announce=announce).tend()
+    staged = kubernetes.data
+    assert {name: staged[name] for name in (CERTIFICATE, KEY)} == {name: former[name] for name in (CERTIFICATE, KEY)}
+    assert (
+        signed_by(kubernetes.bundle, former[CERTIFICATE]) == signed_by(kubernetes.bundle, staged[NEXT_CERTIFICATE]) == 1
+    )
+    assert (tmp_path / CERTIFICATE).read_bytes() == former[CERTIFICATE], "nobody serves it yet"
+    await replica(kubernetes, tmp_path, later + OVERLAP / 2, announce=announce).tend()
+    assert kubernetes.data is staged
+    published = kubernetes.published
+    await replica(kubernetes, tmp_path, later + OVERLAP, announce=announce).tend()
+    assert kubernetes.data == {CERTIFICATE: staged[NEXT_CERTIFICATE], KEY: staged[NEXT_KEY], CA: staged[CA]}
+    assert (tmp_path / CERTIFICATE).read_bytes() == staged[NEXT_CERTIFICATE]
+    assert kubernetes.published == published, "the API server's connections live on: it hears of no other CA"
+    for turn in (1, 2):
+        await replica(kubernetes, tmp_path, later + turn * LEAF_LIFETIME * 0.7, announce=announce).tend()
+        assert len(x509.load_pem_x509_certificates(kubernetes.data[CA])) == 2, "the one before is dropped"
+        await replica(kubernetes, tmp_path, later + turn * LEAF_LIFETIME * 0.7 + OVERLAP, announce=announce).tend()
+
+
+def signed_by(bundle: bytes, certificate: bytes) -> int:
+    leaf = x509.load_pem_x509_certificate(certificate)
+    return sum(issued(authority, leaf) for authority in x509.load_pem_x509_certificates(bundle))
+
+
+async def test_a_successor_waits_until_its_ca_can_be_published(tmp_path: Path) -> None:
+    kubernetes = Kubernetes()
+    await replica(kubernetes, tmp_path, announce=announcer(kubernetes).publish).tend()
+
+    async def refused() -> None:
+        raise PermissionError("403")
+
+    later = NOW + LEAF_LIFETIME * 0.7
+    for now in (later, later + OVERLAP, later + 2 * OVERLAP):
+        with pytest.raises(PermissionError):
+            await replica(kubernetes, tmp_path, now, announce=refused).tend()
+    assert NEXT_CERTIFICATE in kubernetes.data
     assert (tmp_path / CERTIFICATE).read_bytes() == kubernetes.data[CERTIFICATE]
-    trusted = x509.load_pem_x509_certificates(kubernetes.data[CA])
-    for one in (former, kubernetes.data):
-        issued = x509.load_pem_x509_certificate(one[CERTIFICATE])
-        assert any(issued.issuer == ca.subject for ca in trusted)
-    assert len(trusted) == 2
-    await replica(kubernetes, tmp_path, later + LEAF_LIFETIME * 0.7).fetch()
-    assert len(x509.load_pem_x509_certificates(kubernetes.data[CA])) == 2, "the one before is dropped"
+    await replica(kubernetes, tmp_path, later + 2 * OVERLAP, announce=announcer(kubernetes).publish).tend()
+    assert NEXT_CERTIFICATE not in kubernetes.data
+
+
+async def test_who_knows_only_the_former_ca_does_not_have_the_last_word(tmp_path: Path) -> None:
+    """One replica reads the Secret, another one writes it and publishes, and only then does the first one publish."""
+    kubernetes = Kubernetes()
+    other = replica(kubernetes, tmp_path / "other", NOW + LEAF_LIFETIME * 0.7, announce=announcer(kubernetes).publish)
+    asked = 0
+
+    async def slow() -> bytes:
+        nonlocal asked
+        asked += 1
+        known = await ca_of_secret(kubernetes, "tls")
+        if asked == 1:
+            await other.tend()
+        return known
+
+    await replica(kubernetes, tmp_path / "first").fetch()
+    await PublishedCA(kubernetes, "netadmit", slow, sleep=lambda _: asyncio.sleep(0)).publish()
+    assert asked == 2
+    assert kubernetes.bundle == kubernetes.data[CA]
+    assert len(x509.load_pem_x509_certificates(kubernetes.bundle)) == 2
+
+
+async def test_an_emptied_secret_gets_another_certificate_and_what_was_served_stays_trusted(tmp_path: Path) -> None:
+    kubernetes = Kubernetes()
+    announce = announcer(kubernetes).publish
+    await replica(kubernetes, tmp_path, announce=announce).tend()
+    former = kubernetes.data
+    kubernetes.data = {}
+    await replica(kubernetes, tmp_path, announce=announce).tend()
+    assert kubernetes.data[CERTIFICATE] != former[CERTIFICATE]
+    assert signed_by(kubernetes.bundle, former[CERTIFICATE]) == 1
+    assert signed_by(kubernetes.bundle, kubernetes.data[CERTIFICATE]) == 1
+    with pytest.raises(FileNotFoundError, match="no CA in the Secret"):
+        await ca_of_secret(Kubernetes(), "tls")
+
+
+async def test_files_that_are_not_those_of_the_secret_are_replaced(tmp_path: Path) -> None:
+    kubernetes = Kubernetes()
+    await replica(kubernetes, tmp_path).fetch()
+    for name in (CERTIFICATE, KEY, CA):
+        (tmp_path / name).write_bytes(b"?")
+        await replica(kubernetes, tmp_path).fetch()
+        assert (tmp_path / name).read_bytes() == kubernetes.data[name]
+
+
+async def test_only_the_certificate_of_the_secret_is_taken_up(tmp_path: Path) -> None:
+    """`netadmit certs rotate` in the folder of a replica: API servers would not trust what it makes."""
+    kubernetes = Kubernetes()
+    shared = replica(kubernetes, tmp_path, announce=announcer(kubernetes).publish)
+    await shared.tend()
+    certificate = live(tmp_path, announce=shared.confirm)
+    before = certificate.expiry()
+    rotate(tmp_path, NOW + timedelta(days=1))
+    assert not await certificate.refresh()
+    assert not await certificate.refresh()
+    assert certificate.expiry() == before
+    assert (tmp_path / CERTIFICATE).read_bytes() == kubernetes.data[CERTIFICATE]
+    kubernetes.data = {}
+    await shared.tend()
+    assert await certificate.refresh()
 
 
 def test_what_is_due() -> None:
-    good = {CERTIFICATE: leaf(90).certificate, KEY: b"key", CA: AUTHORITY.certificate}
-    assert not due(good, NOW)
-    assert not due(good, NOW + timedelta(days=59))
-    assert due(good, NOW + timedelta(days=61))
+    pair = leaf(90)
+    good = {CERTIFICATE: pair.certificate, KEY: pair.key, CA: AUTHORITY.certificate}
+    assert due(good, NOW) is Step.KEEP
+    assert due(good, NOW + timedelta(days=59)) is Step.KEEP
+    assert due(good, NOW + timedelta(days=61)) is Step.STAGE
     for key in good:
-        assert due({**good, key: b""}, NOW)
-    assert due({**good, CERTIFICATE: b"-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----"}, NOW)
+        assert due({**good, key: b""}, NOW) is Step.ISSUE
+    assert due({**good, CERTIFICATE: b"-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----"}, NOW) is Step.ISSUE
+    assert due({**good, KEY: leaf().key}, NOW) is Step.ISSUE, "a key of another one"
+    assert due({**good, CA: issue_ca(NOW).certificate}, NOW) is Step.ISSUE, "a CA that did not sign it"
     assert CA_LIFETIME > LEAF_LIFETIME
 
 
@@ -346,8 +473,10 @@ async def test_a_rotated_folder_is_published_before_it_is_served(tmp_path: Path)
 
     provide(tmp_path, NAMES, NOW)
     kubernetes = Kubernetes()
-    published = PublishedCA(kubernetes, "netadmit", tmp_path, sleep=sleep)
+    published = PublishedCA(kubernetes, "netadmit", partial(ca_of_folder, tmp_path), sleep=sleep)
+    assert not published.done
     await published.publish()
+    assert published.done
     assert kubernetes.bundle == (tmp_path / CA).read_bytes()
     certificate = live(tmp_path, announce=published.publish)
     rotate(tmp_path, NOW)
@@ -378,6 +507,33 @@ async def test_failures_are_tried_again_and_each_is_said_once(caplog: pytest.Log
     with pytest.raises(RuntimeError):  # the end of the list
         await keep("cannot publish", do, sleep=sleep)
     assert paused[3:] == [AGAIN_SECONDS, 1, AGAIN_SECONDS]
+
+
+class News:
+    """In the place of a state: whether there are news, or nothing is followed at all."""
+
+    def __init__(self, *came: bool) -> None:
+        self.came = [*came]
+        self.since: list[float] = []
+
+    async def wait_newer(self, since: float, kinds: Iterable[str], timeout: float) -> bool:  # noqa: ASYNC109
+        assert list(kinds) == [VALIDATING_WEBHOOKS]
+        self.since.append(since)
+        return self.came.pop(0)
+
+
+async def test_news_of_webhook_configurations_end_the_pause_but_not_within_a_second() -> None:
+    clock = asyncio.get_running_loop().time
+    state = News(True, False)
+    wait = _UntilNews(state)  # type: ignore[arg-type]
+    began = clock()
+    await wait(60)
+    first = clock()
+    assert 1 <= first - began < 20
+    await wait(1.2)
+    assert clock() - first >= 1.2, "nothing is followed: all of it"
+    assert state.since[0] < 0, "what came before the first wait counts"
+    assert began + 1 <= state.since[1] <= first, "and what came after the last one"
 
 
 # --- the API ----------------------------------------------------------------------------------------------------------
@@ -422,19 +578,29 @@ async def test_a_secret_that_somebody_else_has_written_is_left() -> None:
     assert not await api.write_secret("tls", {"tls.crt": b"x"}, "7")
 
 
-async def test_only_a_differing_ca_is_written() -> None:
-    bundle = base64.b64encode(b"ca").decode()
-    webhooks = [{"name": "a.b.c", "clientConfig": {"caBundle": bundle}}, {"name": "d.e.f", "clientConfig": {}}]
-    api, asked = writer((200, {"webhooks": webhooks}), (200, {}))
-    assert await api.publish_ca("netadmit", b"ca")
+def configuration(version: str = "7") -> dict[str, Any]:
+    webhooks = [{"name": "a.b.c", "clientConfig": {"caBundle": "Y2E="}}, {"name": "d.e.f", "clientConfig": {}}]
+    return {"metadata": {"name": "netadmit", "resourceVersion": version}, "webhooks": webhooks}
+
+
+async def test_a_ca_is_written_for_every_webhook_of_the_version_that_was_read() -> None:
+    bundle = base64.b64encode(b"new").decode()
+    api, asked = writer((200, configuration()), (200, configuration()), (200, {}))
+    trust = await api.read_trust("netadmit")
+    assert trust == Trust([b"ca", b""], "7")
+    assert await api.publish_ca("netadmit", b"new", trust.version)
     method, _, patch, content_type = asked.asked[-1]
     assert (method, content_type) == ("PATCH", "application/json-patch+json")
     assert patch == [
-        {"op": "test", "path": "/webhooks/1/name", "value": "d.e.f"},
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": "7"},
+        {"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": bundle},
         {"op": "add", "path": "/webhooks/1/clientConfig/caBundle", "value": bundle},
     ]
-    api, asked = writer((200, {"webhooks": webhooks[:1]}))
-    assert not await api.publish_ca("netadmit", b"ca")
+    api, asked = writer((200, configuration("8")))
+    assert not await api.publish_ca("netadmit", b"new", "7")
+    assert len(asked.asked) == 1
+    api, _ = writer((200, configuration()), (409, {"message": "conflict"}))
+    assert not await api.publish_ca("netadmit", b"new", "7")
 
 
 async def test_a_refusal_says_what_was_refused() -> None:

@@ -516,7 +516,7 @@ async def test_before_the_state_is_read_nothing_is_denied_and_readyz_names_what_
     assert status == 503
     said = json.loads(text)
     enforcement = said.pop("enforcement")
-    assert said == {"ready": False, "waiting": ["v1/Pod"], "unknown": {"v1/Node": "forbidden"}}
+    assert said == {"ready": False, "lacking": [], "waiting": ["v1/Pod"], "unknown": {"v1/Node": "forbidden"}}
     assert enforcement == {
         "state": "unknown",
         "engine": "",
@@ -536,6 +536,39 @@ async def test_ready_with_the_state_read(start: Start) -> None:
     status, text = await (await start(Scripted(cluster(API)))).get("/readyz")
     assert status == 200
     assert json.loads(text)["ready"] is True
+
+
+async def test_not_ready_before_tls_can_be_served(start: Start, files: Files) -> None:
+    """With the very failure of facts/production.md 1.4: a context that is left without a usable pair."""
+    server = await start()
+    assert (await server.get("/readyz"))[0] == 200
+    for context, lacking in (
+        (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ["a TLS connection to itself: "]),
+        (server_tls(str(files.certificate), str(files.key)), []),
+    ):
+        listeners = Listeners(server.service, context)
+        await listeners.open("127.0.0.1", 0, 0)
+        try:
+            status, text = await server.get("/readyz")
+            assert status == (503 if lacking else 200)
+            said = json.loads(text)["lacking"]
+            assert len(said) == len(lacking)
+            assert all(line.startswith(start) for line, start in zip(said, lacking, strict=True)), said
+        finally:
+            for runner in listeners._runners:
+                await runner.cleanup()
+    assert (await server.get("/readyz"))[0] == 503, "nobody listens there any more"
+
+
+async def test_not_ready_before_what_is_awaited(start: Start) -> None:
+    server = await start()
+    published = False
+    server.service.awaited["the CA to be published"] = lambda: published
+    status, text = await server.get("/readyz")
+    assert (status, json.loads(text)["lacking"]) == (503, ["the CA to be published"])
+    await server.alive()
+    published = True
+    assert (await server.get("/readyz"))[0] == 200
 
 
 # --- patience ---------------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from urllib.parse import quote
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from certs.publish import Held
+    from certs.publish import Held, Trust
 
 IN_CLUSTER: Final = "in-cluster"
 _log: Final = logging.getLogger("netadmit.kube")
@@ -40,6 +40,7 @@ _METADATA: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;
 _PAGE: Final = 500
 _LONGEST_REFUSAL: Final = 1000
 """Bytes of a refusal that is no JSON."""
+_VALIDATING: Final = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 _EXPIRY_MARGIN: Final = timedelta(minutes=5)
 
 
@@ -278,29 +279,42 @@ class Writer:
             _expect("PUT", path, status, answer)
         return status != 409
 
-    async def publish_ca(self, name: str, ca: bytes) -> bool:
+    async def read_trust(self, name: str) -> "Trust":
+        """The CAs that API servers trust, one bundle a webhook of a ValidatingWebhookConfiguration.
+
+        Raises:
+            OSError: the configuration is not there, or may not be read.
+        """
+        from certs.publish import Trust  # noqa: PLC0415 - cryptography is for the server alone
+
+        found = await self._ask("GET", f"{_VALIDATING}/{name}")
+        bundles = [base64.b64decode(w["clientConfig"].get("caBundle") or "") for w in found.get("webhooks") or ()]
+        return Trust(bundles, found["metadata"]["resourceVersion"])
+
+    async def publish_ca(self, name: str, ca: bytes, version: str) -> bool:
         """Makes the CA the one that API servers trust for all webhooks of a ValidatingWebhookConfiguration.
 
         Returns:
-            Whether it was another one.
+            Whether it was still of this version; else nothing was written.
 
         Raises:
             OSError: the configuration is not there, or may not be written.
         """
-        path = f"/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/{name}"
+        path = f"{_VALIDATING}/{name}"
+        found = await self._ask("GET", path)
+        if found["metadata"]["resourceVersion"] != version:
+            return False
         bundle = base64.b64encode(ca).decode()
-        patch = []
-        for number, webhook in enumerate((await self._ask("GET", path)).get("webhooks") or ()):
-            if webhook["clientConfig"].get("caBundle") != bundle:
-                where = f"/webhooks/{number}"
-                patch += [
-                    # Somebody may put another webhook in this place meanwhile.
-                    {"op": "test", "path": f"{where}/name", "value": webhook["name"]},
-                    {"op": "add", "path": f"{where}/clientConfig/caBundle", "value": bundle},
-                ]
-        if patch:
-            await self._ask("PATCH", path, patch, "application/json-patch+json")
-        return bool(patch)
+        # A patch that names the version it was made for is refused with 409 when there is another one by now.
+        patch = [{"op": "replace", "path": "/metadata/resourceVersion", "value": version}]
+        patch += [
+            {"op": "add", "path": f"/webhooks/{number}/clientConfig/caBundle", "value": bundle}
+            for number in range(len(found.get("webhooks") or ()))
+        ]
+        status, answer = await self._credentials.send("PATCH", path, patch, "application/json-patch+json")
+        if status != 409:
+            _expect("PATCH", path, status, answer)
+        return status != 409
 
     async def create_event(self, namespace: str, event: dict[str, Any]) -> bool:
         """Makes an Event; says whether there was none of this name.

@@ -9,7 +9,7 @@ import logging
 import re
 import ssl
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Final, Protocol
 
@@ -32,6 +32,9 @@ KEEP_ALIVE_SECONDS: Final = 3630.0
 """Go's client keeps idle connections for 90 s and does not send a POST again: the server must not close first."""
 PATIENCE_SECONDS: Final = 0.15
 """How long a warning that rests on absence waits for newer state (CHECKS.md, conduct 6)."""
+_HANDSHAKE_SECONDS: Final = 2.0
+_REACHED: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Where what listens on all addresses is found."""
 _DEFAULT_TIMEOUT: Final = 10.0
 _MARGIN: Final = 0.2
 """Seconds before the API server's timeout at which an answer must be on its way."""
@@ -106,6 +109,10 @@ class Service:
         judge: decides.
         state: the cluster.
         clock: seconds; the one that the state compares its events with.
+
+    Attributes:
+        awaited: what else must hold before it is ready, by what it is called.
+        servable: says why no TLS connection can be made to it; nothing when one can.
     """
 
     def __init__(self, judge: Judge, state: State, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -113,6 +120,8 @@ class Service:
         self.state = state
         self.metrics = Metrics(state.status)
         self.draining = False
+        self.awaited: dict[str, Callable[[], bool]] = {}
+        self.servable: Callable[[], Awaitable[str]] | None = None
         self.denied: Callable[[Request, Verdict], None] = lambda *_: None
         """Called with each request that was denied, but for dry runs; must not wait."""
         self._clock = clock
@@ -229,10 +238,14 @@ class Service:
         return web.Response(text="ok\n")
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        ready = self.state.synced and not self.draining
+        lacking = [what for what, holds in self.awaited.items() if not holds()]
+        if self.servable is not None and (problem := await self.servable()):
+            lacking.append(problem)
+        ready = self.state.synced and not self.draining and not lacking
         found = enforcement_of(self.state.cluster, self.judge.config.enforcement)
         body = {
             "ready": ready,
+            "lacking": lacking,
             "waiting": [s.kind for s in self.state.status() if not s.synced],
             "unknown": {s.kind: s.reason for s in self.state.status() if s.reason and s.synced},
             "enforcement": {"state": found.state.value, "engine": found.engine, "reason": found.reason},
@@ -286,6 +299,19 @@ def server_tls(certificate: str, key: str) -> ssl.SSLContext:
     return context
 
 
+async def handshake(host: str, port: int) -> str:
+    """Makes a TLS connection, as the API server would but for trusting anybody; says why there is none."""
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    try:
+        async with asyncio.timeout(_HANDSHAKE_SECONDS):
+            _, writer = await asyncio.open_connection(host, port, ssl=trusting)
+    except (OSError, TimeoutError) as error:
+        return f"a TLS connection to itself: {' '.join(str(error).split()) or type(error).__name__}"
+    writer.transport.abort()
+    return ""
+
+
 class Listeners:
     """The open ports of a `Service`.
 
@@ -305,10 +331,10 @@ class Listeners:
         Raises:
             OSError: a port is taken, or the address is not this machine's.
         """
-        return (
-            await self._listen(self.service.admission(), bind, port, self._tls),
-            await self._listen(self.service.operations(), bind, metrics_port, None),
-        )
+        taken = await self._listen(self.service.admission(), bind, port, self._tls)
+        if self._tls is not None:
+            self.service.servable = partial(handshake, _REACHED.get(bind, bind), taken)
+        return taken, await self._listen(self.service.operations(), bind, metrics_port, None)
 
     async def _listen(self, app: web.Application, bind: str, port: int, tls: ssl.SSLContext | None) -> int:
         runner = web.AppRunner(

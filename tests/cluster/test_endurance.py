@@ -28,7 +28,7 @@ from webhook.state.watch import RESOURCES
 from .control_plane import ControlPlane
 from .installed_webhook import _CONFIGURATIONS, PORT, InstalledWebhook, eventually
 from .objects import seen
-from .test_helm import Proxy
+from .relay import Relay
 
 APPLIES = 200
 THREADS = 4
@@ -43,38 +43,12 @@ spec: {containers: [{name: web, ports: [{name: http, containerPort: 8080}]}]}
 """
 
 
-class Relay(Proxy):
-    """Passes connections on to the API server, until they are cut."""
-
-    def __init__(self, port: int) -> None:
-        super().__init__("127.0.0.1", 0, port)
-
-    @property
-    def port(self) -> int:
-        return int(self._server.sockets[0].getsockname()[1])
-
-    @property
-    def open(self) -> int:
-        return len(self._open)
-
-    def cut(self) -> int:
-        """Ends every connection at once; returns how many there were."""
-
-        async def end() -> int:
-            every = list(self._open)
-            for task in every:
-                task.cancel()
-            return len(every)
-
-        return int(self._run(end()))
-
-
 class Enduring(InstalledWebhook):
     """netadmit with a certificate of a CA that the test keeps, and a relay before its API server."""
 
     def __init__(self, plane: ControlPlane, folder: Path) -> None:
         super().__init__(plane, folder)
-        self.relay = Relay(plane.port)
+        self.relay = Relay("127.0.0.1", 0, plane.port)
         self.certificates = folder / "tls"
         self._ca = issue_ca(datetime.now(UTC))
         self.issued = [self.renew()]

@@ -7,18 +7,15 @@ Service's address is listened to and passed on.
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import contextlib
 import json
 import os
 import re
 import signal
 import sys
-import threading
 import urllib.error
 import urllib.request
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,12 +23,13 @@ from typing import Any
 import pytest
 import yaml
 
-from certs.rotate import rotate
-from certs.store import CA, CERTIFICATE, KEY
+from certs.issue import issue_ca
+from certs.store import CA
 from tests.chart import CHART, NoHelmError, helm, rendered, run_helm
 
 from .control_plane import ControlPlane, _Process
 from .installed_webhook import ROOT, eventually
+from .relay import Relay
 
 RELEASE = "netadmit"
 CONFIGURATION = f"/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/{RELEASE}"
@@ -47,66 +45,6 @@ kind: NetworkPolicy
 metadata: {name: web, namespace: %s}
 spec: {podSelector: {matchLabels: {app: wep}}, policyTypes: [Ingress]}
 """
-
-
-class Proxy:
-    """Plays kube-proxy: passes connections on from a Service's address and port to another port there."""
-
-    def __init__(self, address: str, port: int, target: int) -> None:
-        self._from, self._to = (address, port), (address, target)
-        self._loop = asyncio.new_event_loop()
-        self._open: set[asyncio.Task[None]] = set()
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self._thread.start()
-        self._server = self._run(asyncio.start_server(self._accept, *self._from))
-
-    def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._open.add(task)
-        ends = [writer]
-        try:
-            there, back = await asyncio.open_connection(*self._to)
-            ends.append(back)
-            pumps = [asyncio.create_task(self._pump(reader, back)), asyncio.create_task(self._pump(there, writer))]
-            try:
-                await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for pump in pumps:
-                    pump.cancel()
-                await asyncio.gather(*pumps, return_exceptions=True)
-        except (OSError, asyncio.CancelledError):
-            pass  # nobody listens there now, or the test is over
-        finally:
-            for end in ends:
-                end.close()
-                with contextlib.suppress(OSError):
-                    await end.wait_closed()
-            self._open.discard(task)
-
-    @staticmethod
-    async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-
-    async def _end(self) -> None:
-        self._server.close()
-        for task in self._open:
-            task.cancel()
-        while self._open:  # noqa: ASYNC110 - they take themselves out
-            await asyncio.sleep(0.01)
-        await self._server.wait_closed()
-
-    def close(self) -> None:
-        self._run(self._end())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
 
 
 class Release:
@@ -136,8 +74,9 @@ class Release:
 
     @property
     def ca_bundle(self) -> bytes:
-        [webhook] = self.get(CONFIGURATION)["webhooks"]
-        return base64.b64decode(webhook["clientConfig"].get("caBundle", ""))
+        """The one of all its webhooks."""
+        [bundle] = {one["clientConfig"].get("caBundle", "") for one in self.get(CONFIGURATION)["webhooks"]}
+        return base64.b64decode(bundle)
 
     @property
     def secret(self) -> Mapping[str, bytes]:
@@ -265,7 +204,7 @@ def release(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactor
         installed.address = spec["clusterIP"]
         port = spec["ports"][0]["port"]
         if port != 8443:
-            proxy = Proxy(installed.address, port, 8443)
+            proxy = Relay(installed.address, port, 8443)
         assert installed.secret == {}
         assert installed.ca_bundle == b""
         installed.start()
@@ -277,6 +216,10 @@ def release(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactor
             proxy.close()
         installed.helm("uninstall", RELEASE, "--ignore-not-found")
         control_plane.delete_namespace(installed.namespace)
+
+
+def _bundles(release: Release) -> set[bytes]:
+    return {base64.b64decode(w["clientConfig"].get("caBundle", "")) for w in release.get(CONFIGURATION)["webhooks"]}
 
 
 def _port() -> list[str]:
@@ -403,67 +346,68 @@ def test_an_upgrade_keeps_the_ca_and_brings_the_configuration(release: Release, 
     eventually(lambda: release.denies(shop), "denials are back")
 
 
-def test_certificates_change_under_load_without_a_failed_admission(release: Release, shop: str) -> None:
-    """Rotated twice in the pod's folder; the webhook fails closed meanwhile, so that a lost request is seen."""
-    kubectl = release.plane.kubectl
-    kubectl(
-        "patch", "validatingwebhookconfiguration", RELEASE, "--type=json",
-        '-p=[{"op":"replace","path":"/webhooks/0/failurePolicy","value":"Fail"}]',
-    )  # fmt: skip
-    folder = next(self for self in release.folder.glob(f"pod-{release._starts}/**/tls"))
-    problems: list[str] = []
-    asked = 0
-    path = f"/apis/networking.k8s.io/v1/namespaces/{shop}/networkpolicies?dryRun=All"
-    policy = yaml.safe_load(MISSPELT % shop)
-    stopping = threading.Event()
-
-    def ask() -> None:
-        nonlocal asked
-        while not stopping.is_set():
-            answer = release.plane.request("POST", path, policy, check=False)
-            asked += 1
-            if answer.status != 201:
-                problems.append(str(answer))
-
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    try:
-        for _ in range(2):
-            before = release.operations("/metrics")
-            rotate(folder, datetime.now(UTC))
-            (expiry,) = (
-                line for line in before.splitlines() if line.startswith("netadmit_certificate_expiry_seconds ")
-            )
-            eventually(lambda expiry=expiry: expiry not in release.operations("/metrics"), "it is taken up", 20)
-            goal = asked + 100
-            eventually(lambda goal=goal: asked >= goal, "requests go on", 60)
-    finally:
-        stopping.set()
-        for thread in threads:
-            thread.join()
-    assert asked >= 200
-    assert problems == []
-    assert release.ca_bundle == (folder / CA).read_bytes()
-    assert "netadmit_certificate_reload_failures_total 0.0" in release.operations("/metrics")
-    kubectl(
-        "patch", "validatingwebhookconfiguration", RELEASE, "--type=json",
-        '-p=[{"op":"replace","path":"/webhooks/0/failurePolicy","value":"Ignore"}]',
-    )  # fmt: skip
-
-
-def test_an_emptied_secret_is_filled_anew(release: Release, shop: str) -> None:
-    """How an operator has a certificate replaced; without a restart it takes a minute, so it is restarted here."""
-    former = release.secret
-    name = f"{RELEASE}-tls"
-    patch = '-p=[{"op":"remove","path":"/data"}]'
-    release.plane.kubectl("patch", "secret", name, "-n", release.namespace, "--type=json", patch)
-    release.stop()
-    release.start()
-    assert release.secret.keys() == {CERTIFICATE, KEY, CA}
-    assert release.secret[CERTIFICATE] != former[CERTIFICATE]
-    eventually(lambda: release.ca_bundle == release.secret[CA], "the new CA is published")
+def test_a_ca_that_somebody_takes_away_is_put_back(release: Release, shop: str) -> None:
+    """At once, not at the next look at it: the webhook configurations are followed anyway."""
+    bundle = release.ca_bundle
+    other = base64.b64encode(issue_ca(datetime.now(UTC)).certificate).decode()
+    place = "/webhooks/0/clientConfig/caBundle"
+    for change in ({"op": "remove", "path": place}, {"op": "replace", "path": place, "value": other}):
+        patch = f"-p={json.dumps([change])}"
+        before = release.get(CONFIGURATION)["metadata"]["generation"]
+        release.plane.kubectl("patch", "validatingwebhookconfiguration", RELEASE, "--type=json", patch)
+        eventually(
+            lambda before=before: release.get(CONFIGURATION)["metadata"]["generation"] == before + 2, "twice", 15
+        )
+        eventually(lambda: release.ca_bundle == bundle, "it is put back", 15)
     eventually(lambda: release.denies(shop), "it is trusted")
+
+
+def test_failing_closed_holds_up_no_more_than_it_must(release: Release, shop: str) -> None:
+    """From here on the webhook fails closed, and nobody answers."""
+    bundle = release.ca_bundle
+    said = release.helm("upgrade", RELEASE, str(CHART), *_port(), "--set=webhook.failurePolicy=Fail")
+    assert "STATUS: deployed" in said
+    eventually(lambda: _bundles(release) == {bundle}, "both webhooks have the CA", 20)
+    kubectl = release.plane.kubectl
+
+    def refused() -> str:
+        return kubectl("apply", "--dry-run=server", "-f-", stdin=DEAD_RULES % shop, check=False).stderr
+
+    eventually(lambda: 'admission webhook "enforce.netadmit.io" denied the request' in refused(), "it is asked")
+    done = kubectl("apply", "-f-", stdin=MISSPELT % shop)
+    assert "[selector-matches-nothing]" in done.stderr, "what only advises is asked as well"
+    finalizer = '{"metadata":{"finalizers":["example.com/load-balancer"]}}'
+    service = ["service", "web", "-n", shop]
+    kubectl("create", "service", "clusterip", "web", "--tcp=80", "-n", shop)
+    kubectl("patch", *service, "--type=merge", f"-p={finalizer}")
+
+    release.stop()
+    for closed in (
+        kubectl("create", "service", "clusterip", "new", "--tcp=80", "-n", shop, check=False),
+        kubectl("patch", *service, "--type=merge", '-p={"spec":{"selector":{"a":"b"}}}', check=False),
+        kubectl("apply", "-f-", stdin=DEAD_RULES % shop, check=False),
+    ):
+        assert 'failed calling webhook "enforce.netadmit.io"' in closed.stderr, closed
+    spared = release.plane.create_namespace("calico-system")
+    try:
+        kubectl("apply", "-f-", stdin=DEAD_RULES % spared)
+    finally:
+        release.plane.delete_namespace(spared)
+    kubectl("apply", "-f-", stdin=DEAD_RULES % "kube-system")
+    kubectl("delete", "networkpolicy", "dead", "-n", "kube-system")
+    # Metadata, as controllers write it; a deletion that waits for a finalizer; the API server's own Service.
+    kubectl("label", "networkpolicy", "web", "-n", shop, "a=b")
+    kubectl("delete", "networkpolicy", "web", "-n", shop)
+    kubectl("delete", *service, "--wait=false")
+    kubectl("patch", *service, "--type=json", '-p=[{"op":"replace","path":"/spec/selector","value":{"a":"b"}},'
+            '{"op":"remove","path":"/metadata/finalizers"}]')  # fmt: skip
+    assert "NotFound" in kubectl("get", *service, check=False).stderr
+    affinity = '{"spec":{"sessionAffinity":"%s"}}'
+    for value in ("ClientIP", "None"):
+        kubectl("patch", "service", "kubernetes", "-n", "default", "--type=merge", f"-p={affinity % value}")
+    release.plane.request("DELETE", "/api/v1/namespaces/default/services/kubernetes")
+    path = "/api/v1/namespaces/default/services/kubernetes"
+    eventually(lambda: release.plane.request("GET", path, check=False).status == 200, "it is made anew", 30)
 
 
 def test_uninstalling_leaves_nothing_behind(release: Release, namespace: str) -> None:

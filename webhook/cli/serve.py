@@ -1,8 +1,8 @@
 """The webhook: answers AdmissionReviews of kube-apiserver over HTTPS on /validate.
 
 The state comes from the live cluster (in-cluster, or the current context) unless files are named. Health (/healthz),
-readiness (/readyz, once the state is read) and Prometheus metrics (/metrics) are on a second, plain port. SIGTERM ends
-it without losing a request.
+readiness (/readyz: the state is read, the CA published, TLS can be served) and Prometheus metrics (/metrics) are on a
+second, plain port. SIGTERM ends it without losing a request.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from certs.publish import PublishedCA, SharedCertificate, achieve, keep
+from certs.publish import PublishedCA, SharedCertificate, achieve, ca_of_folder, ca_of_secret, keep
 from certs.source import LiveCertificate
 from certs.store import provide
 from webhook.cli import OK, UNUSABLE, UsageError
@@ -36,6 +36,7 @@ from webhook.cli.state_options import (
 from webhook.cli.telling import Telling
 from webhook.impact import prepare
 from webhook.kube import Writer
+from webhook.model.objects import VALIDATING_WEBHOOKS
 from webhook.pipeline import Deletions, Judge
 from webhook.server import FixedState, Listeners, Service, State, server_tls
 from webhook.state.watch import LiveState
@@ -122,16 +123,22 @@ async def _serve(args: argparse.Namespace, judge: Judge, state: State, writer: W
         service = Service(judge, state)
         background: dict[str, Background] = {}
         announce = None
+        until_news = _UntilNews(state)
+        if writer and args.publish_ca:
+            secret = args.cert_secret
+            ca = partial(ca_of_secret, writer, secret) if secret else partial(ca_of_folder, folder)
+            published = PublishedCA(writer, args.publish_ca, ca)
+            announce = published.publish
+            service.awaited["the CA to be published"] = lambda: published.done
+            background["certificates"] = partial(keep, "cannot publish the CA", announce, sleep=until_news)
         if writer and args.cert_secret:
-            shared = SharedCertificate(writer, args.cert_secret, folder, names(args.bind, args.dns_name))
+            named = names(args.bind, args.dns_name)
+            shared = SharedCertificate(writer, args.cert_secret, folder, named, announce=announce)
+            announce = shared.confirm
             await achieve("cannot get the certificate", shared.fetch)
-            background["secret"] = partial(keep, "cannot compare the certificate with its Secret", shared.fetch)
+            background["certificates"] = partial(keep, "cannot tend the certificate", shared.tend, sleep=until_news)
         try:
             files = provide(folder, names(args.bind, args.dns_name), datetime.now(UTC))
-            if writer and args.publish_ca:
-                published = PublishedCA(writer, args.publish_ca, folder)
-                announce = published.publish
-                background["ca"] = partial(keep, "cannot publish the CA", announce)
             certificate = LiveCertificate(
                 files.certificate,
                 files.key,
@@ -142,6 +149,7 @@ async def _serve(args: argparse.Namespace, judge: Judge, state: State, writer: W
         except (OSError, ValueError) as error:
             raise UsageError(f"--cert-dir {folder}: {getattr(error, 'strerror', '') or error}") from None
         service.metrics.certificate_expiry.set_function(certificate.expiry)
+        service.awaited["a certificate that has not expired"] = lambda: certificate.expiry() > time.time()
         background["certificate"] = certificate.follow
         if isinstance(state, LiveState) and writer:
             background["state"] = partial(_follow, state)
@@ -179,6 +187,27 @@ async def _until_told(listeners: Listeners, background: Mapping[str, Background]
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+class _UntilNews:
+    """Waits, but only until a webhook configuration has changed: somebody may have taken the CA out of ours.
+
+    What came since the last wait ended counts: it may have come after the configuration was looked at.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._since = float("-inf")
+
+    async def __call__(self, seconds: float) -> None:
+        """Waits for so many seconds, and one at least: another one who insists must not keep both of us busy."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + seconds
+        await asyncio.sleep(min(seconds, 1.0))
+        left = until - clock()
+        if left > 0 and not await self._state.wait_newer(self._since, [VALIDATING_WEBHOOKS], left):
+            await asyncio.sleep(max(until - clock(), 0.0))  # nothing is followed: it did not wait
+        self._since = clock()
 
 
 async def _follow(state: LiveState) -> None:
