@@ -405,6 +405,7 @@ class ControlPlane:
         self.folder = folder or Path(tempfile.mkdtemp(prefix="netadmit-control-plane-"))
         self._own_folder = folder is None
         self._arguments = tuple(api_server_args)
+        self._api_server: tuple[str, ...] = ()
         self._processes: list[_Process] = []
         self._counter = itertools.count(10)
         self._claim, self.service_cidr = _claim_service_cidr()
@@ -518,8 +519,7 @@ class ControlPlane:
             "--watch-progress-notify-interval=5s",  # as kubeadm has it: bookmarks and reads from the cache
             "--log-level=warn",
         )
-        self._run(
-            "kube-apiserver",
+        self._api_server = (
             f"--etcd-servers={etcd}",
             "--bind-address=127.0.0.1",
             f"--secure-port={self.port}",
@@ -538,6 +538,16 @@ class ControlPlane:
             "--disable-admission-plugins=ServiceAccount",
             *self._arguments,
         )
+        self._run("kube-apiserver", *self._api_server)
+        self._wait_ready(deadline, timeout)
+
+    def restart_api_server(self, timeout: float = 90) -> None:
+        """Ends the API server and starts it again, as an upgrade does: same port, same users, same data."""
+        self._processes.pop().stop(patience=5)
+        self._run("kube-apiserver", *self._api_server)
+        self._wait_ready(time.monotonic() + timeout, timeout)
+
+    def _wait_ready(self, deadline: float, timeout: float) -> None:
         while not self._ready():
             for process in self._processes:
                 if not process.running:

@@ -12,17 +12,22 @@ import contextlib
 import json
 import re
 import secrets
+import socket
+import ssl
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 import yaml
+from cryptography import x509
 
+from certs.issue import issue_ca
 from webhook.model.objects import CONFIG_MAP
 from webhook.state.watch import CONFIG_MAPS, RESOURCES
 
@@ -48,6 +53,19 @@ def eventually(true: Callable[[], object], what: str, seconds: float = 10) -> No
     while not true():
         assert time.monotonic() < deadline, f"not after {seconds} s: {what}"
         time.sleep(0.01)
+
+
+def served(address: str, ca: bytes) -> int:
+    """The number of the certificate that a new connection there is shown; one of these CAs has to have signed it."""
+    context = ssl.create_default_context(cadata=ca.decode())
+    context.check_hostname = False
+    with (
+        socket.create_connection((address, PORT), timeout=10) as plain,
+        context.wrap_socket(plain, server_hostname=address) as secured,
+    ):
+        shown = secured.getpeercert(binary_form=True)
+    assert shown is not None
+    return x509.load_der_x509_certificate(shown).serial_number
 
 
 class InstalledWebhook:
@@ -230,6 +248,11 @@ class InstalledWebhook:
 
     def switch_on(self) -> None:
         """Makes the API server ask it, and waits until it does."""
+        self.configure()
+        eventually(lambda: self._asked() is True, "the API server asks netadmit")
+
+    def configure(self) -> None:
+        """Makes the webhook configuration."""
         selected = [
             {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": [self.namespace, "kube-system"]}
         ]
@@ -255,7 +278,14 @@ class InstalledWebhook:
             "admissionReviewVersions": ["v1"],
         }
         self.plane.request("POST", _CONFIGURATIONS, {"metadata": {"name": self.namespace}, "webhooks": [webhook]})
-        eventually(lambda: self._asked() is True, "the API server asks netadmit")
+
+    def reconnect(self) -> None:
+        """Makes the API server forget its connections to the webhook: it keeps them for each bundle of CAs."""
+        url = f"{_CONFIGURATIONS}/{self.namespace}"
+        webhook = self.plane.request("GET", url).body["webhooks"][0]
+        bundle = base64.b64decode(webhook["clientConfig"]["caBundle"]) + issue_ca(datetime.now(UTC)).certificate
+        webhook["clientConfig"]["caBundle"] = base64.b64encode(bundle).decode()
+        self.plane.request("PATCH", url, {"webhooks": [webhook]})
 
     def switch_off(self) -> None:
         """Makes the API server forget it, and waits until it has."""

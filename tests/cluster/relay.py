@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import ssl
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any
+
+import aiohttp
+from aiohttp import web
 
 
 class Relay:
@@ -96,6 +100,119 @@ class Relay:
         while self._open:  # noqa: ASYNC110 - they take themselves out
             await asyncio.sleep(0.01)
         await self._server.wait_closed()
+
+    def close(self) -> None:
+        self._run(self._end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+
+class FaultyAPI:
+    """Stands before an API server, in plain HTTP, and refuses, cuts or keeps waiting what is asked through it.
+
+    Args:
+        url: the API server's.
+        trust: of its certificate.
+    """
+
+    def __init__(self, url: str, trust: ssl.SSLContext) -> None:
+        self._url, self._trust = url, trust
+        self._refusal: tuple[int, str] | None = None
+        self._waiting = False
+        self._open: set[asyncio.Task[object]] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self.port: int = self._run(self._start())
+
+    async def _start(self) -> int:
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=None), connector=aiohttp.TCPConnector(limit=0), auto_decompress=False
+        )
+        app = web.Application(client_max_size=1 << 24)
+        app.router.add_route("*", "/{path:.*}", self._pass_on)
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        return int(self._runner.addresses[0][1])
+
+    async def _pass_on(self, asked: web.Request) -> web.StreamResponse:
+        while self._waiting:  # noqa: ASYNC110 - a test sets it from its own thread
+            await asyncio.sleep(0.05)
+        if self._refusal is not None and asked.method == "GET":
+            code, reason = self._refusal
+            status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason}
+            headers = {"Retry-After": "1"} if code == 429 else {}
+            return web.json_response(status | {"message": "by a test"}, status=code, headers=headers)
+        task = asyncio.current_task()
+        assert task is not None
+        self._open.add(task)
+        dropped = {"Host", "Content-Length", "Transfer-Encoding", "Connection"}
+        kept = {name: value for name, value in asked.headers.items() if name not in dropped}
+        try:
+            async with self._session.request(
+                asked.method, self._url + asked.path_qs, headers=kept, data=await asked.read(), ssl=self._trust
+            ) as answer:
+                passed = web.StreamResponse(status=answer.status)
+                passed.headers.update({n: v for n, v in answer.headers.items() if n not in dropped})
+                await passed.prepare(asked)
+                async for data in answer.content.iter_any():
+                    await passed.write(data)
+            await passed.write_eof()
+        except aiohttp.ClientError:
+            if asked.transport is not None:
+                asked.transport.abort()
+            raise
+        else:
+            return passed
+        finally:
+            self._open.discard(task)
+
+    @contextlib.contextmanager
+    def refusing(self, code: int, reason: str) -> Iterator[None]:
+        """Ends every answer under way, and answers this to all that is read."""
+        self._refusal = code, reason
+        self.cut()
+        try:
+            yield
+        finally:
+            self._refusal = None
+
+    @contextlib.contextmanager
+    def keeping_waiting(self) -> Iterator[None]:
+        """Answers nothing that is asked from now on."""
+        self._waiting = True
+        try:
+            yield
+        finally:
+            self._waiting = False
+
+    def cut(self) -> int:
+        """Ends every answer under way; returns how many there were."""
+
+        async def end() -> int:
+            every = list(self._open)
+            for task in every:
+                task.cancel()
+            return len(every)
+
+        return int(self._run(end()))
+
+    @property
+    def open(self) -> int:
+        """How many answers are under way: watches, mostly."""
+        return len(self._open)
+
+    def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
+
+    async def _end(self) -> None:
+        self._waiting = False
+        for task in list(self._open):
+            task.cancel()
+        await self._runner.cleanup()
+        await self._session.close()
 
     def close(self) -> None:
         self._run(self._end())

@@ -6,19 +6,14 @@ admission that is lost is seen.
 
 from __future__ import annotations
 
-import base64
 import json
-import socket
-import ssl
 import sys
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
-from cryptography import x509
 
 from certs.issue import issue_ca, issue_leaf
 from certs.store import CERTIFICATE, KEY, place, write
@@ -26,13 +21,12 @@ from webhook.model.objects import KINDS, NAMESPACE, NETWORK_POLICY, POD
 from webhook.state.watch import RESOURCES
 
 from .control_plane import ControlPlane
-from .installed_webhook import _CONFIGURATIONS, PORT, InstalledWebhook, eventually
+from .installed_webhook import InstalledWebhook, eventually, served
+from .load import Appliers, policies, policy
 from .objects import seen
 from .relay import Relay
 
 APPLIES = 200
-THREADS = 4
-APPLY = {"Content-Type": "application/apply-patch+yaml"}
 CONNECTIONS = sum(not resource.optional for resource in RESOURCES)
 """What is followed in every cluster; each has a connection of its own."""
 CLUSTER = """
@@ -82,22 +76,7 @@ class Enduring(InstalledWebhook):
 
     def served(self) -> int:
         """The number of the certificate that a new connection is shown, whom the CA has to have signed."""
-        context = ssl.create_default_context(cadata=self._ca.certificate.decode())
-        with (
-            socket.create_connection((self.address, PORT), timeout=10) as plain,
-            context.wrap_socket(plain, server_hostname=self.address) as secured,
-        ):
-            shown = secured.getpeercert(binary_form=True)
-        assert shown is not None
-        return x509.load_der_x509_certificate(shown).serial_number
-
-    def reconnect(self) -> None:
-        """Makes the API server forget its connections to the webhook: it keeps them for each bundle of CAs."""
-        url = f"{_CONFIGURATIONS}/{self.namespace}"
-        webhook = self.plane.request("GET", url).body["webhooks"][0]
-        bundle = base64.b64decode(webhook["clientConfig"]["caBundle"]) + issue_ca(datetime.now(UTC)).certificate
-        webhook["clientConfig"]["caBundle"] = base64.b64encode(bundle).decode()
-        self.plane.request("PATCH", url, {"webhooks": [webhook]})
+        return served(self.address, self._ca.certificate)
 
     def connected(self) -> bool:
         """Whether it follows everything."""
@@ -112,71 +91,6 @@ class Enduring(InstalledWebhook):
 
     def restarts(self) -> float:
         return sum(self.metric("netadmit_watch_restarts_total", kind=kind) for kind in KINDS)
-
-
-class Appliers:
-    """Threads that apply policies without a pause, right ones and wrong ones in turn."""
-
-    def __init__(self, plane: ControlPlane, namespace: str) -> None:
-        self._plane = plane
-        self._namespace = namespace
-        self._lock = threading.Lock()
-        self._ending = threading.Event()
-        self.done = 0
-        self.problems: list[str] = []
-        self._threads = [threading.Thread(target=self._work, args=(number,)) for number in range(THREADS)]
-        for thread in self._threads:
-            thread.start()
-
-    def _work(self, number: int) -> None:
-        turn = 0
-        while not self._ending.is_set():
-            turn += 1
-            try:
-                problem = self._apply(f"p-{number}-{turn % 7}", dry_run=turn % 3 == 0, wrong=turn % 2 == 0)
-            except Exception as error:  # noqa: BLE001 - a connection that breaks is a failure like others
-                problem = repr(error)
-            with self._lock:
-                self.done += 1
-                if problem:
-                    self.problems.append(problem)
-
-    def _apply(self, name: str, *, dry_run: bool, wrong: bool) -> str:
-        """One apply: created or changed, for real or not; returns what is not as it should be."""
-        made = policy(name, self._namespace, "wep" if wrong else "web")
-        url = f"{policies(self._namespace)}/{name}?fieldManager=test&force=true{'&dryRun=All' if dry_run else ''}"
-        answer = self._plane.request("PATCH", url, made, headers=APPLY, check=False)
-        if answer.status not in (200, 201):
-            return f"{answer.status}: {answer.body}"
-        said = [warning.rpartition(" ")[2] for warning in answer.warnings]
-        # Whether a change also opens a pod depends on the other thread's policies.
-        return "" if ("[selector-matches-nothing]" in said) == wrong and set(said) <= KNOWN else f"{wrong}: {said}"
-
-    def go_on(self, number: int = 20) -> None:
-        """Waits for some more of them."""
-        goal = self.done + number
-        eventually(lambda: self.done >= goal, f"{number} more applies", 120)
-
-    def end(self) -> None:
-        self._ending.set()
-        for thread in self._threads:
-            thread.join()
-
-
-KNOWN = {"[selector-matches-nothing]", "[opens-on-removal]"}
-
-
-def policies(namespace: str) -> str:
-    return f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies"
-
-
-def policy(name: str, namespace: str, app: str) -> dict[str, object]:
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {"podSelector": {"matchLabels": {"app": app}}, "policyTypes": ["Ingress"]},
-    }
 
 
 @pytest.fixture
