@@ -608,9 +608,13 @@ def test_it_is_not_silently_dead(kubectl: Kubectl, webhook: InstalledWebhook) ->
 # --- every example of every check
 
 
-UNPLAYED = ("kind: DaemonSet", "deletionTimestamp", "phase: Terminating", "kubernetes.io/service-name: kubernetes")
+UNPLAYED = (
+    *("kind: DaemonSet", "deletionTimestamp", "phase: Terminating", "kubernetes.io/service-name: kubernetes"),
+    *("creationTimestamp", "kind: HTTPRoute", "WebhookConfiguration", "kind: APIService"),
+    *("kind: AdminNetworkPolicy", "kind: BaselineAdminNetworkPolicy", "kind: ClusterNetworkPolicy"),
+)
 """CNIs are test_cni.py's; what is going away, it would take a kubelet or the namespace controller to keep there; the
-API server says itself where it is.
+API server says itself where it is, and when something was made; it has no custom resources, and would ask the webhooks.
 """
 EARLY = ("dns-blocked", "cuts-api-server", "service-reachable-by-nobody")
 """On CREATE in a namespace that was made a moment ago, as all of these are, they say nothing yet."""

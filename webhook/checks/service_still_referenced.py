@@ -42,8 +42,8 @@ def run(ctx: Context) -> Iterator[Finding]:
         if not ctx.cluster.complete(*_REFERRERS, SERVICE):
             ctx.unknown.add("references: not all objects that may name a Service are known")
         return
-    # Helm deletes these only after Services; the chart itself is as it should be.
-    left = [r for r in found if not r.same_release]
+    # Helm deletes these only after Services, `kubectl delete -f` in the order of the file: they go in a moment.
+    left = [r for r in found if not r.goes_too]
     level = Level.WARNING if left else Level.NOTE
     shown = [r.told for r in (left or found)]
     one = len(shown) == 1
@@ -55,7 +55,7 @@ class _Referrer(Struct, frozen=True):
     """An object that names the Service; ``told`` as far as it may be."""
 
     told: str
-    same_release: bool
+    goes_too: bool
 
 
 def _referrers(ctx: Context) -> Iterator[_Referrer]:
@@ -63,7 +63,7 @@ def _referrers(ctx: Context) -> Iterator[_Referrer]:
     ctx.spend(4 * len(records))
     for record in sorted(records, key=lambda r: (_REFERRERS.index(r.kind), r.key)):
         if not _leaves(record):
-            yield _Referrer(_told(ctx, record), record.kind not in _GO_BEFORE and _of_same_release(ctx, record))
+            yield _Referrer(_told(ctx, record), record.kind not in _GO_BEFORE and _goes_too(ctx, record))
     for service in ctx.cluster.services:
         ctx.spend()
         if service.spec.type == "ExternalName" and service.metadata.deletion_timestamp is None:
@@ -96,6 +96,13 @@ def _told(ctx: Context, record: Record) -> str:
         return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
     article = "an" if kind[0] in "AEIO" or kind.startswith("HTTP") else "a"
     return f"{article} {kind} of another namespace" if namespace else f"{article} {kind}"
+
+
+def _goes_too(ctx: Context, record: Record) -> bool:
+    """Whether it likely comes and goes with the Service: of one Helm release, or a StatefulSet labelled alike."""
+    if isinstance(record, Workload) and not ctx.service.metadata.labels.items().isdisjoint(record.own_labels.items()):
+        return True
+    return _of_same_release(ctx, record)
 
 
 def _of_same_release(ctx: Context, record: Record) -> bool:
@@ -217,6 +224,13 @@ spec: {type: ExternalName, externalName: web.shop.svc.cluster.local}
             old=_service(),
             object="",
             says="ExternalName clients/web still names it",
+        ),
+        Example(
+            title="a StatefulSet labelled as the Service is, which goes a moment later: a note",
+            cluster=_STATEFUL_SET.replace("app.kubernetes.io/managed-by: Helm", "app: web"),
+            old=_SERVICE.format(more=", labels: {app: web}"),
+            object="",
+            level=Level.NOTE,
         ),
         Example(
             title="helm uninstall deletes a StatefulSet after its Service: a note",
