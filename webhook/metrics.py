@@ -19,9 +19,10 @@ class Metrics:
 
     Args:
         status: tells how much of the cluster's state is known; asked whenever the metrics are read.
+        checks: the ids of the checks that may crash: Prometheus sees no increase of a counter that begins with 1.
     """
 
-    def __init__(self, status: Callable[[], Iterable[KindStatus]]) -> None:
+    def __init__(self, status: Callable[[], Iterable[KindStatus]], checks: Iterable[str] = ()) -> None:
         self.registry = CollectorRegistry()
         self._standing: set[tuple[str, str]] = set()
         self.reviews = Counter(
@@ -46,6 +47,8 @@ class Metrics:
             ["check"],
             registry=self.registry,
         )
+        for check in checks:
+            self.crashes.labels(check)
         self.standing = Gauge(
             "netadmit_audit_findings",
             "Findings that stand against what is in the cluster, once it has settled",

@@ -118,7 +118,7 @@ class Service:
     def __init__(self, judge: Judge, state: State, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.judge = judge
         self.state = state
-        self.metrics = Metrics(state.status)
+        self.metrics = Metrics(state.status, sorted(judge.check_ids))
         self.draining = False
         self.awaited: dict[str, Callable[[], bool]] = {}
         self.servable: Callable[[], Awaitable[str]] | None = None
