@@ -30,5 +30,7 @@ ENV PATH=/opt/netadmit/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 65532:65532
 WORKDIR /tmp
 EXPOSE 8443 8080
+# For Docker and Podman; Kubernetes has probes of its own, and does not look at this.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD ["netadmit", "healthz"]
 ENTRYPOINT ["netadmit"]
 CMD ["serve"]

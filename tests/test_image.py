@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -9,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from webhook.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -39,6 +42,18 @@ def test_the_image_has_the_python_that_is_tested() -> None:
     assert base
     assert f"/lib/python{base[1]}/site-packages/webhook" in (ROOT / "Dockerfile").read_text()
     assert (ROOT / "pyproject.toml").read_text().count(f'requires-python = ">={base[1]}"') == 1
+
+
+def test_the_image_runs_as_nobody_and_tells_its_health_itself() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    final = text[text.rindex("\nFROM ") :]
+    users = re.findall(r"^USER (\d+):(\d+)$", final, re.MULTILINE)
+    assert users == [("65532", "65532")], "a number, as Kubernetes cannot tell of a name that it is not root's"
+    check = re.search(r"^HEALTHCHECK .*CMD (\[.*\])$", final, re.MULTILINE)
+    assert check
+    program, command = json.loads(check[1])
+    assert program == "netadmit"
+    assert command in COMMANDS
 
 
 def test_the_dockerfile_is_as_hadolint_likes_it() -> None:

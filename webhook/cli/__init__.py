@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "enforcement": "says whether this cluster enforces NetworkPolicies, who does, and from what it is told",
     "snapshot": "writes the live state that checks read, as YAML",
     "certs": "issues, inspects and rotates serving certificates in a folder",
+    "healthz": "asks the netadmit that runs beside it whether it lives",
 }
 OK: Final = 0
 DENIED: Final = 1
