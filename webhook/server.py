@@ -9,9 +9,9 @@ import logging
 import re
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 from aiohttp import web
@@ -109,13 +109,21 @@ class Service:
         judge: decides.
         state: the cluster.
         clock: seconds; the one that the state compares its events with.
+        client_names: who may ask, by the common name of a client certificate that `server_tls` asked for; empty: all.
 
     Attributes:
         awaited: what else must hold before it is ready, by what it is called.
         servable: says why no TLS connection can be made to it; nothing when one can.
     """
 
-    def __init__(self, judge: Judge, state: State, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        judge: Judge,
+        state: State,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        client_names: Collection[str] = (),
+    ) -> None:
         self.judge = judge
         self.state = state
         self.metrics = Metrics(state.status, sorted(judge.check_ids))
@@ -125,6 +133,7 @@ class Service:
         self.denied: Callable[[Request, Verdict], None] = lambda *_: None
         """Called with each request that was denied, but for dry runs; must not wait."""
         self._clock = clock
+        self._client_names = frozenset(client_names)
         self._crashed: set[str] = set()
         if judge.deletions is not None:
             state.cluster.on_removed = judge.deletions.remember
@@ -147,7 +156,13 @@ class Service:
         return app
 
     async def _answer(self, http: web.Request, speaks: frozenset[Action]) -> web.Response:
-        """Answers one AdmissionReview with what may be said on this path; 400 with the reason when the body is none."""
+        """Answers one AdmissionReview with what may be said on this path; 400 with the reason when the body is none,
+        403 when the client's certificate bears none of the names that may ask.
+        """
+        if self._client_names and (name := common_name(http.get_extra_info("peercert"))) not in self._client_names:
+            self.metrics.reviews.labels("", "", "refused").inc()
+            _log.warning("a client was refused: its certificate names %r", elide(name, _LONGEST_FIELD))
+            return self._respond(web.Response(status=403, text="netadmit: this client may not ask\n"))
         body = await http.read()
         start = self._clock()
         try:
@@ -281,21 +296,33 @@ def parse_timeout(text: str) -> float:
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
-def server_tls(certificate: str, key: str) -> ssl.SSLContext:
+def common_name(certificate: Mapping[str, Any] | None) -> str:
+    """The common name of a peer's certificate as `ssl.SSLSocket.getpeercert` tells of it; empty when it has none."""
+    subject = (certificate or {}).get("subject", ())
+    return next((str(value) for part in subject for key, value in part if key == "commonName"), "")
+
+
+def server_tls(certificate: str, key: str, *, client_ca: str = "") -> ssl.SSLContext:
     """The TLS settings to serve with.
 
     Args:
         certificate: a PEM file, with its chain.
         key: a PEM file.
+        client_ca: certificates, PEM; a client must show one that one of them signed. Empty: clients need none,
+            as an API server has none unless its AdmissionConfiguration names one.
 
     Raises:
         OSError: they cannot be read, or do not belong together.
+        ValueError: client_ca holds no certificate.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.num_tickets = 0  # the API server never resumes a session; tickets cost a third of the handshake
     # A password, though there is none: OpenSSL would ask the terminal for that of an encrypted key, for ever.
     context.load_cert_chain(certificate, key, password="")
+    if client_ca:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(cadata=client_ca)
     return context
 
 

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import signal
+import ssl
 import sys
 import tempfile
 import time
@@ -85,6 +86,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of all that use this Lease of this pod's namespace, one tells of what stands against what is there",
     )
     parser.add_argument(
+        "--client-ca",
+        metavar="FILE",
+        help="answer only clients whose certificate one of these signed (PEM, read at the start); the API server shows "
+        "one when its AdmissionConfiguration says so (docs/threat-model.md)",
+    )
+    parser.add_argument(
+        "--client-name",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="with --client-ca: answer only certificates with this common name; repeatable (default: any)",
+    )
+    parser.add_argument(
         "--drain-seconds",
         type=float,
         default=3.0,
@@ -103,6 +117,7 @@ def _port(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     judge = Judge(configuration(args), deletions=Deletions(time.monotonic), clock=time.time)
+    clients = client_ca(args)
     _log_as_json()
     if args.cluster or args.complete:
         wants_live(args)
@@ -111,16 +126,16 @@ def run(args: argparse.Namespace) -> int:
         files = load_state(args)
         if report_problems(files.problems):
             return UNUSABLE
-        return asyncio.run(_serve(args, judge, FixedState(files.cluster), None))
+        return asyncio.run(_serve(args, judge, FixedState(files.cluster), None, clients))
     access = credentials(args)
     live = LiveState(access, resources=resources_for(judge.config))
-    return asyncio.run(_serve(args, judge, live, Writer(access, _namespace())))
+    return asyncio.run(_serve(args, judge, live, Writer(access, _namespace()), clients))
 
 
-async def _serve(args: argparse.Namespace, judge: Judge, state: State, writer: Writer | None) -> int:
+async def _serve(args: argparse.Namespace, judge: Judge, state: State, writer: Writer | None, clients: str) -> int:
     with tempfile.TemporaryDirectory(prefix="netadmit-") as scratch:
         folder = Path(args.cert_dir or scratch)
-        service = Service(judge, state)
+        service = Service(judge, state, client_names=args.client_name)
         background: dict[str, Background] = {}
         announce = None
         until_news = _UntilNews(state)
@@ -142,7 +157,7 @@ async def _serve(args: argparse.Namespace, judge: Judge, state: State, writer: W
             certificate = LiveCertificate(
                 files.certificate,
                 files.key,
-                server_tls,
+                partial(server_tls, client_ca=clients),
                 failed=service.metrics.certificate_reload_failures.inc,
                 announce=announce,
             )
@@ -166,6 +181,26 @@ async def _serve(args: argparse.Namespace, judge: Judge, state: State, writer: W
         _log.info("listening", extra={"fields": fields})
         await _until_told(listeners, background, args.drain_seconds)
     return OK
+
+
+def client_ca(args: argparse.Namespace) -> str:
+    """The content of ``--client-ca``; empty without.
+
+    Raises:
+        UsageError: it cannot be read or holds no certificate, or ``--client-name`` stands alone.
+    """
+    if not args.client_ca:
+        if args.client_name:
+            raise UsageError("--client-name needs --client-ca: a name that nobody vouches for proves nothing")
+        return ""
+    try:
+        content = Path(args.client_ca).read_text("ascii")
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=content)
+    except (ssl.SSLError, ValueError):
+        raise UsageError(f"--client-ca {args.client_ca}: holds no certificate in PEM") from None
+    except OSError as error:
+        raise UsageError(f"--client-ca {args.client_ca}: {error.strerror or error}") from None
+    return content
 
 
 async def _until_told(listeners: Listeners, background: Mapping[str, Background], drain_seconds: float) -> None:
