@@ -146,7 +146,8 @@ async def test_only_a_certificate_of_the_ca_is_answered(tmp_path: Path) -> None:
         for name in ("kube-apiserver", "anybody", ""):
             status, text = await served.ask(authority.client(name, tmp_path))
             assert (status, json.loads(text)["response"]["allowed"]) == (200, True), name
-        assert await served.health("/healthz") == 200, "kubelets have no certificate: health is on another port"
+        for path in ("/healthz", "/readyz"):
+            assert await served.health(path) == 200, "kubelets have no certificate: health is on another port"
     assert not [entry for entry in served.log if "trace" in entry], "whoever comes without is no error of ours"
 
 
