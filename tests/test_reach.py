@@ -11,21 +11,30 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.reach_oracle import PROTOCOLS, Oracle, Party, Way, address_of, range_name
-from tests.reach_strategies import NUMBERS, Step, clusters, histories, policies, policy, protocols
+from tests.reach_strategies import NUMBERS, Step, clusters, histories, policies, policy, protocols, tiered_clusters
+from tests.test_reach_oracle import ADMIN_CASES, ADMIN_PODS, CASES, Case, expected, pods
+from tests.test_reach_oracle import policy as policy_of
 from webhook.model.cluster import Cluster
 from webhook.model.objects import (
     CLUSTER_NETWORK_POLICY,
     DEPLOYMENT,
     JOB,
+    NAME_LABEL,
+    NAMESPACE,
     NETWORK_POLICY,
+    NODE,
+    POD,
+    STATEFUL_SET,
     AdminPeer,
     AdminPolicy,
     AdminRule,
+    ContainerPort,
     Direction,
     IPBlock,
     Key,
     LabelSelector,
     LabelSelectorRequirement,
+    Namespace,
     NetworkPolicy,
     NetworkPolicyPeer,
     NetworkPolicyPort,
@@ -98,8 +107,8 @@ def family_of(name: str) -> int:
 # --- against the oracle
 
 
-@given(clusters(admin=True))
-@settings(max_examples=100, deadline=None)
+@given(st.one_of(clusters(), clusters(admin=True), tiered_clusters()))
+@settings(max_examples=150, deadline=None)
 def test_connectivity_is_the_oracles(records: list[Record]) -> None:
     oracle, answered = Oracle(records), connectivity(graph_of(records), every=True)
     names = names_in(oracle, answered.workloads)
@@ -159,8 +168,8 @@ def tells_apart(oracle: Oracle, one: Party, other: Party) -> bool:
     )
 
 
-@given(clusters(admin=True), protocols, ports_of_interest)
-@settings(max_examples=100, deadline=None)
+@given(st.one_of(clusters(), clusters(admin=True), tiered_clusters()), protocols, ports_of_interest)
+@settings(max_examples=150, deadline=None)
 def test_explain_is_the_oracles(records: list[Record], protocol: str, port: int) -> None:
     oracle, explainer = Oracle(records), Explainer(graph_of(records))
     pods = [party for party in oracle.parties if isinstance(party.record, Pod)]
@@ -503,6 +512,35 @@ def told(flows: Callable[[Direction], Iterable[tuple[Cell, Relation]]]) -> dict[
 # --- by hand
 
 
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.title)
+def test_truth_table(case: Case) -> None:
+    """The tables that the oracle is tested with."""
+    records = pods(case.pods)
+    explainer = Explainer(
+        graph_of([*records, *(policy_of("x", spec, f"np{i}") for i, spec in enumerate(case.policies))])
+    )
+    for probe, changes in case.probes.items():
+        assert get_through(explainer, case.pods.split(), probe) == expected(records, changes), probe
+
+
+@pytest.mark.parametrize("title", ADMIN_CASES)
+def test_admin_truth_table(title: str) -> None:
+    policies, changes = ADMIN_CASES[title]
+    records = pods(ADMIN_PODS)
+    explainer = Explainer(graph_of([*records, *policies]))
+    assert get_through(explainer, ADMIN_PODS.split(), "TCP 80") == expected(records, changes)
+
+
+def get_through(explainer: Explainer, names: list[str], probe: str) -> set[tuple[str, str]]:
+    protocol, port = probe.split()
+    return {
+        (src, dst)
+        for src in names
+        for dst in names
+        if src != dst and explainer.answer(Query(src, dst, protocol, int(port))).allowed
+    }
+
+
 def test_names_in_questions() -> None:
     graph = graph_of(
         [
@@ -610,7 +648,78 @@ def test_pods_half_in_the_network_of_their_node_are_not_the_node() -> None:
         for name in ("old", "new")
     )
     closed: list[Record] = [Pod("y", "db", {}, node="n0"), policy("y", "np", LabelSelector(), (), [], [])]
-    for pods, ports in ([old, new], ()), ([old], ()), ([new], ("all",)):
-        flows = table(connectivity(graph_of([*pods, *closed]), every=True).flows)
+    for running, ports in ([old, new], ()), ([old], ()), ([new], ("all",)):
+        flows = table(connectivity(graph_of([*running, *closed]), every=True).flows)
         assert flows.get(("x/DaemonSet/agent", "y/Pod/db"), ()) == ports
-        assert explain(graph_of([*pods, *closed]), Query("x/agent", "y/db")).ports == ports
+        assert explain(graph_of([*running, *closed]), Query("x/agent", "y/db")).ports == ports
+
+
+EVENTS: dict[str, Step] = {
+    "a namespace is labelled": Namespace("y", {"team": "red", NAME_LABEL: "y"}),
+    "a namespace goes": (NAMESPACE, ("", "z")),
+    "a pod is labelled": Pod("y", "b", {"app": "api"}, ips=("10.0.0.2",), ports=(ContainerPort(80, "web"),)),
+    "a pod gets another address": Pod("y", "b", {}, ips=("10.0.1.2",), ports=(ContainerPort(80, "web"),)),
+    "a pod has another named port": Pod("y", "b", {}, ips=("10.0.0.2",), ports=(ContainerPort(81, "web"),)),
+    "a pod finishes": Pod("y", "b", {}, phase="Succeeded", ips=("10.0.0.2",)),
+    "a pod goes": (POD, ("y", "b")),
+    "another pod comes": Pod("y", "c", {"app": "api"}, ips=("10.0.0.3",)),
+    "a template becomes a pod": Pod("y", "later-0", {"app": "api"}, owner=("StatefulSet", "later")),
+    "a template goes": (STATEFUL_SET, ("y", "later")),
+    "a node gets an address": Node("n0", {}, addresses=("192.168.0.1",)),
+    "a node goes": (NODE, ("", "n1")),
+    "a policy comes": policy_of("y", "podSelector: {}", "deny"),
+    "a policy changes": policy_of("x", "policyTypes: [Ingress, Egress]"),
+    "a policy cuts the outside anew": policy_of("y", "ingress: [{from: [{ipBlock: {cidr: 203.0.113.0/24}}]}]", "deny"),
+    "a policy goes": (NETWORK_POLICY, ("x", "np")),
+    "an administrator's policy comes": AdminPolicy(
+        CLUSTER_NETWORK_POLICY,
+        "deny",
+        "Admin",
+        0,
+        AdminPeer(namespaces=LabelSelector()),
+        (AdminRule("Deny", (AdminPeer(namespaces=LabelSelector({NAME_LABEL: "y"})),)),),
+    ),
+    "an administrator's policy goes": (CLUSTER_NETWORK_POLICY, ("", "nodes")),
+}
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_every_event_is_followed(event: str) -> None:
+    before: list[Record] = [
+        Namespace("z", {"team": "red", NAME_LABEL: "z"}),
+        Pod("x", "a", {}, ips=("10.0.0.1",)),
+        Pod("y", "b", {}, ips=("10.0.0.2",), ports=(ContainerPort(80, "web"),)),
+        Pod("z", "d", {}, ips=("10.0.0.4",)),
+        Pod("y", "h0", {}, node="n0", host_network=True),
+        Pod("y", "h1", {}, node="n1", host_network=True),
+        Workload(STATEFUL_SET, "y", "later", {"app": "later"}),
+        Node("n1", {}, addresses=("192.168.0.2",)),
+        policy_of(
+            "x",
+            "{ingress: [{from: [{namespaceSelector: {matchLabels: {team: red}}}]},"
+            " {from: [{namespaceSelector: {}, podSelector: {matchLabels: {app: api}}}], ports: [{port: 443}]},"
+            " {from: [{ipBlock: {cidr: 10.0.1.0/24}}, {ipBlock: {cidr: 192.168.0.0/24}}], ports: [{port: 5}]}],"
+            " egress: [{ports: [{port: web}]}, {ports: [{port: 53, protocol: UDP}]}]}",
+        ),
+        AdminPolicy(
+            CLUSTER_NETWORK_POLICY,
+            "nodes",
+            "Admin",
+            0,
+            AdminPeer(namespaces=LabelSelector()),
+            egress=(AdminRule("Deny", (AdminPeer(nodes=LabelSelector()),)),),
+        ),
+    ]
+    cluster = Cluster.of(before)
+    graph = Graph(cluster)
+    was = everything(graph)
+    step = EVENTS[event]
+    after = {(record.kind, record.key): record for record in before}
+    if isinstance(step, tuple):
+        cluster.remove(*step)
+        del after[step]
+    else:
+        cluster.put(step)
+        after[step.kind, step.key] = step
+    assert everything(graph) == everything(Graph(Cluster.of(after.values())))
+    assert everything(graph) != was

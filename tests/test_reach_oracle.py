@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from tests.reach_oracle import Oracle, PolicyAnswer, allowed, range_name
 from webhook.model.objects import (
+    CLUSTER_NETWORK_POLICY,
     CRON_JOB,
     DEPLOYMENT,
     JOB,
@@ -640,9 +641,10 @@ def in_namespace(name: str) -> AdminPeer:
 def cnp(
     *ingress: AdminRule, egress: tuple[AdminRule, ...] = (), name: str = "p", tier: Any = "Admin", priority: int = 5
 ) -> AdminPolicy:
-    return AdminPolicy("g/v/ClusterNetworkPolicy", name, tier, priority, in_namespace("x"), ingress, egress)
+    return AdminPolicy(CLUSTER_NETWORK_POLICY, name, tier, priority, in_namespace("x"), ingress, egress)
 
 
+ADMIN_PODS: Final = "x/a x/b y/a z/b"
 ADMIN_CASES: Final[dict[str, tuple[list[Record], str]]] = {
     "deny from a namespace": ([cnp(AdminRule("Deny", (in_namespace("y"),)))], "-y/*>x/*"),
     "accept is final, whatever NetworkPolicies say": (
@@ -720,7 +722,7 @@ ADMIN_CASES: Final[dict[str, tuple[list[Record], str]]] = {
 @pytest.mark.parametrize("title", ADMIN_CASES)
 def test_admin_truth_table(title: str) -> None:
     policies, changes = ADMIN_CASES[title]
-    records = pods("x/a x/b y/a z/b")
+    records = pods(ADMIN_PODS)
     assert reached([*records, *policies], "TCP 80") == expected(records, changes)
 
 
