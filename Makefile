@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint format bench docs manifests lock cluster clean
+.PHONY: help demo test faults lint format bench docs manifests lock cluster clean
 
 help: ## this text
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,9 @@ demo: $(READY) ## four policies and Services applied to the example cluster, ove
 
 test: $(READY) ## all the tests that can run on this machine
 	@$(BIN)/pytest
+
+faults: $(READY) ## what goes wrong in production, 5,000 admissions each; writes docs/reliability.md
+	@NETADMIT_FAULTS=5000 $(BIN)/pytest tests/cluster/test_faults.py
 
 lint: $(READY) ## ruff, mypy, and who may import whom
 	@$(BIN)/ruff format --check .

@@ -366,9 +366,12 @@ def test_a_ca_that_somebody_takes_away_is_put_back(release: Release, shop: str) 
 def test_failing_closed_holds_up_no_more_than_it_must(release: Release, shop: str) -> None:
     """From here on the webhook fails closed, and nobody answers."""
     bundle = release.ca_bundle
-    said = release.helm("upgrade", RELEASE, str(CHART), *_port(), "--set=webhook.failurePolicy=Fail")
-    assert "STATUS: deployed" in said
-    eventually(lambda: _bundles(release) == {bundle}, "both webhooks have the CA", 20)
+    for policy, names in (("Fail", {"enforce", "advise"}), ("Ignore", {"validate"}), ("Fail", {"enforce", "advise"})):
+        said = release.helm("upgrade", RELEASE, str(CHART), *_port(), f"--set=webhook.failurePolicy={policy}")
+        assert "STATUS: deployed" in said
+        webhooks = release.get(CONFIGURATION)["webhooks"]
+        assert {one["name"] for one in webhooks} == {f"{name}.netadmit.io" for name in names}
+        eventually(lambda: _bundles(release) == {bundle}, "every webhook has the CA", 20)
     kubectl = release.plane.kubectl
 
     def refused() -> str:
