@@ -11,7 +11,7 @@ import pytest
 from webhook.check import Finding, Level
 from webhook.config import Config
 from webhook.events import Events, TokenBucket, reason
-from webhook.kube import Writer
+from webhook.kube import RefusedError, Writer
 from webhook.model.objects import NETWORK_POLICY, Pod
 from webhook.model.review import Request
 from webhook.server import FixedState
@@ -261,6 +261,21 @@ async def test_what_will_never_be_taken_is_given_up(world: World, status: int) -
     assert world.outcomes == ["failed"]
     world.deny(ruling(action=Action.DENY))
     assert len(await world.after(0)) == 1
+
+
+async def test_a_namespace_that_ends_needs_no_event_and_no_line_in_the_log(
+    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ends(*_: object, **__: object) -> None:
+        message = "unable to create new content in namespace shop because it is being terminated"
+        raise RefusedError(message, 403)
+
+    monkeypatch.setattr(world.api, "send", ends)
+    world.deny(ruling(action=Action.DENY))
+    assert await world.after(0) == []
+    assert world.outcomes == ["dropped"]
+    assert caplog.records == []
+    assert world.events._pause == 0
 
 
 async def test_what_happens_while_it_is_written_is_not_lost(world: World) -> None:

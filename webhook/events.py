@@ -287,6 +287,11 @@ class Events:
 
     def _failed(self, occurrence: Occurrence, error: OSError) -> None:
         """Waits before the next one is tried; this one is given up where it would be refused again."""
+        if isinstance(error, RefusedError) and error.namespace_ends:
+            self._outcome("dropped")
+            self._known.pop(occurrence, None)
+            self._waiting.pop(occurrence, None)
+            return
         status = error.status if isinstance(error, RefusedError) else 0
         self._outcome("failed")
         self._pause = min(max(2 * self._pause, _TICK), _LONGEST_PAUSE)

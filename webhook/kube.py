@@ -204,6 +204,9 @@ class Credentials:
         return {"Authorization": value.strip()} if value else {}
 
 
+_FORBIDDEN: Final = 403
+
+
 class RefusedError(PermissionError):
     """The API server answered with an error.
 
@@ -214,6 +217,14 @@ class RefusedError(PermissionError):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+    @property
+    def namespace_ends(self) -> bool:
+        """Whether the object's namespace is being deleted: nothing new is taken there, and nobody will miss it.
+
+        Source: k8s.io/apiserver pkg/admission/plugin/namespace/lifecycle/admission.go.
+        """
+        return self.status == _FORBIDDEN and "because it is being terminated" in str(self)
 
 
 class LeaseRecord(Struct, frozen=True):

@@ -286,6 +286,8 @@ class PolicyReports:
                 self._there.discard(namespace)
                 self._outcome("removed")
         except OSError as error:
+            if isinstance(error, RefusedError) and error.namespace_ends:
+                return  # what is in it goes with it, one by one, and is told of when it has gone
             self._outcome("failed")
             pause = min(max(2 * self._pauses.get(namespace, 0.0), DEBOUNCE_SECONDS), _LONGEST_PAUSE)
             self._pauses[namespace] = pause
