@@ -325,7 +325,7 @@ async def test_the_server_tells_of_denials_but_not_of_dry_runs(start: Start) -> 
 async def test_a_denied_tenant_reads_nothing_of_other_namespaces(start: Start, world: World) -> None:  # noqa: F811
     pod = Pod("secret-team", "p", {"app": "apii"}, phase="Running")
     config = Config(enforce=("selector-matches-nothing",))
-    server = await start(FixedState(cluster(pod)), config=config)
+    server = await start(FixedState(cluster(pod, Pod("shop", "web", {"app": "web"}, phase="Running"))), config=config)
     server.service.denied = lambda request, verdict: world.events.denied("", verdict.rulings)
     await server.ask(review(MISSPELT))
     [event] = await world.after(0)
