@@ -12,7 +12,16 @@ from msgspec import Struct
 
 from webhook.check import DELETE, Context, View, count, enumerate_some
 from webhook.model.cluster import Cluster, PodClass
-from webhook.model.objects import POD, Direction, NetworkPolicy, NetworkPolicyPort, Pod, Workload
+from webhook.model.objects import (
+    NAMESPACE,
+    POD,
+    Direction,
+    LabelSelector,
+    NetworkPolicy,
+    NetworkPolicyPort,
+    Pod,
+    Workload,
+)
 from webhook.reach.change import Change
 from webhook.reach.endpoints import Names
 from webhook.reach.graph import Cell, Stack, graph_of
@@ -46,7 +55,7 @@ def _under_way(ctx: Context) -> Change:
     before, after = (policy, None) if ctx.operation is DELETE else (old, policy)
     for one in (before, after):
         if one is not None:
-            ctx.spend(_weight(one))
+            _weigh(ctx, one)
     found = Change(graph_of(ctx.cluster), {policy.key: before}, {policy.key: after})
     ctx.spend(_STEPS_OF_A_ROW * sum(1 for _ in found.near))
     return found
@@ -54,7 +63,7 @@ def _under_way(ctx: Context) -> Change:
 
 def _of_all(ctx: Context) -> Change:
     """What is the same for every policy that is judged: the files' together change the state, what is there nothing."""
-    ctx.spend(_weight(ctx.policy))
+    _weigh(ctx, ctx.policy)
     cluster, graph = ctx.cluster, graph_of(ctx.cluster)
     generation, found = graph.kept.get(ctx.view, (-1, None))
     if generation != cluster.generation or not isinstance(found, Change):
@@ -168,6 +177,24 @@ def _is_about(written: NetworkPolicyPort, numbers: Collection[int]) -> bool:
     return any(first <= number <= last for number in numbers)
 
 
-def _weight(policy: NetworkPolicy) -> int:
+def _weigh(ctx: Context, policy: NetworkPolicy) -> None:
+    """Spends what it costs to look up whom a policy's rules are about.
+
+    The index answers selectors with a value; others are tried on every pod, or namespace, there is.
+    """
     blocks = sum(len(peer.ip_block.excepted) for _, peer in policy.peers() if peer.ip_block)
-    return _STEPS_OF_A_PEER * (1 + blocks + sum(1 + len(r.peers) + len(r.ports) for _, r in policy.rules()))
+    ctx.spend(_STEPS_OF_A_PEER * (1 + blocks + sum(1 + len(r.peers) + len(r.ports) for _, r in policy.rules())))
+    pods, namespaces = len(ctx.cluster.classes()), len(ctx.cluster.keys(NAMESPACE))
+    for _, peer in policy.peers():
+        if peer.namespace_selector is not None:
+            ctx.spend(_tried(peer.namespace_selector, namespaces))
+            if peer.pod_selector is not None:
+                ctx.spend(_tried(peer.pod_selector, pods))
+
+
+def _tried(selector: LabelSelector, every: int) -> int:
+    """What it costs to try a selector without a value on all there are; nothing where the index answers."""
+    terms = selector.match_expressions
+    if selector.match_labels or not terms or any(e.operator == "In" for e in terms):
+        return 0
+    return every * (1 + len(terms))
