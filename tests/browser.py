@@ -66,6 +66,9 @@ class Page:
         self._loaded.clear()
         await self.send("Page.navigate", url=url)
         await asyncio.wait_for(self._loaded.wait(), _SECONDS)
+        # The event may be that of the page before.
+        here = f"location.href.startsWith({json.dumps(url.partition('#')[0])}) && document.readyState === 'complete'"
+        await self.until(f"{here} && !!document.querySelector('main')?.childElementCount")
 
     async def run(self, script: str) -> Any:
         """The value of an expression; promises are waited for."""

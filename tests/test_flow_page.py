@@ -243,7 +243,7 @@ async def test_a_cluster_without_policies_says_so(show: Show) -> None:
 
 async def test_pointing_at_the_map_shows_both_ways(show: Show) -> None:
     page = await show(html.connectivity(world(12, strict=0.5)))
-    assert await page.run("document.querySelectorAll('.picture svg a').length") == 13
+    await page.until("document.querySelectorAll('.picture svg a').length === 13")
     await page.point(".picture svg a[aria-label=payments] text")
     await page.until("document.querySelector('.picture .edge.into') && document.querySelector('.picture .edge.out')")
     assert re.match(r"payments: reached by \d+ of 12 other namespaces, reaches \d+", await page.text(".caption"))
