@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
+
 from webhook.check import Level
 from webhook.cli import DENIED, OK, UNUSABLE, UsageError
 from webhook.cli.state_options import add_state_arguments, load_state, report_problems, standard_input
@@ -70,6 +72,9 @@ def run(args: argparse.Namespace) -> int:
     state = load_state(args, judge.config)
     reviewed = state.review(args.paths, stdin=standard_input())
     results = judge_files(judge, state, reviewed)
+    # Without a state all that the policies do is new: that is for programs, and `connectivity` says it to people.
+    if args.output == "json" or (args.output == "text" and state.beside_files):
+        results = msgspec.structs.replace(results, effects=effects_of_files(state.cluster))
     if baseline:
         results = without_known(results, baseline)
     lost = report_problems(state.problems)
@@ -159,12 +164,4 @@ def judge_files(judge: Judge, state: FileState, reviewed: list[Reviewed]) -> Res
                     path=item.error.path,
                 )
             )
-    effects = effects_of_files(state.cluster)
-    return Results(
-        objects,
-        tuple(results),
-        tuple(sorted(unknown)),
-        effects,
-        on_a_state=state.beside_files,
-        problems=tuple(state.problems),
-    )
+    return Results(objects, tuple(results), tuple(sorted(unknown)), problems=tuple(state.problems))

@@ -41,7 +41,6 @@ class Results(Struct, frozen=True):
         results: in the order of the files.
         unknown: kinds and questions that could not be known.
         effects: what the policies of the files do to traffic, as CONTRACT.md writes it.
-        on_a_state: whether there is anything beside the files: else all that their policies do is new.
         problems: what could not be read, and what was skipped.
         gone: how many findings of the baseline are no longer there; None without a baseline.
     """
@@ -50,7 +49,6 @@ class Results(Struct, frozen=True):
     results: tuple[Result, ...]
     unknown: tuple[str, ...] = ()
     effects: Sequence[Mapping[str, Any]] = ()
-    on_a_state: bool = False
     problems: tuple[InputError, ...] = ()
     gone: int | None = None
 

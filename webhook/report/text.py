@@ -36,8 +36,7 @@ def lines(results: Results, *, notes: bool = False) -> Iterator[str]:
             yield from _finding(result, paint)
             yield ""
     yield summary(results, notes=notes)
-    if results.on_a_state:
-        yield from _effects(results.effects, paint)
+    yield from _effects(results.effects, paint)
 
 
 def _finding(result: Result, paint: Paint) -> Iterator[str]:
