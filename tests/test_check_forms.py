@@ -18,7 +18,7 @@ import yaml
 
 from webhook.checks import all_checks
 
-from .test_cli import BROKEN, DEAD, HERE, MISSPELT, SNAPSHOT, SOUND, Run, Write, quiet, run, write  # noqa: F401
+from .test_cli import BROKEN, DEAD, HERE, MISSPELT, SNAPSHOT, SOUND, Run, Write, run, write  # noqa: F401
 
 WAIVED = MISSPELT.replace(
     "namespace: shop}", "namespace: shop, annotations: {netadmit.io/ignore.selector-matches-nothing: 'comes, later'}}"

@@ -1,19 +1,20 @@
 """The command line as a user meets it: output, exit codes, and never a traceback."""
 
-import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from webhook import __version__
 from webhook.checks import all_checks
-from webhook.cli import COMMANDS, main
+from webhook.cli import COMMANDS
+
+from .command import Command, Outcome
 
 HERE = Path(__file__).parents[1]
 
@@ -47,46 +48,13 @@ ALL_OF_PODS = (
 )
 
 
-class Outcome(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-class Stdin:
-    """Standard input with bytes in it."""
-
-    def __init__(self, content: str) -> None:
-        self.buffer = io.BytesIO(content.encode())
-
-
 Run = Callable[..., Outcome]
 Write = Callable[..., str]
 
 
 @pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("NO_COLOR", "FORCE_COLOR", "KUBECONFIG"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    def call(*arguments: str, stdin: str = "") -> Outcome:
-        monkeypatch.setattr(sys, "stdin", Stdin(stdin))
-        try:
-            code = main(arguments)
-        except SystemExit as exit_:  # argparse
-            code = exit_.code if isinstance(exit_.code, int) else 0
-        captured = capfd.readouterr()
-        assert "Traceback" not in captured.out + captured.err
-        return Outcome(code, captured.out, captured.err)
-
-    return call
+def run(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    return Command(tmp_path, capfd, monkeypatch)
 
 
 @pytest.fixture

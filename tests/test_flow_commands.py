@@ -1,15 +1,12 @@
 """`netadmit connectivity` and `netadmit diff` as a user meets them: answers, exit codes, and never a traceback."""
 
-import io
-import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from webhook.cli import main
+from .command import Command
 
 PODS = """
 apiVersion: v1
@@ -42,41 +39,14 @@ spec: {replicas: 2, template: {metadata: {labels: {run: web}}}}
 """
 
 
-class Outcome(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Run = Callable[..., Outcome]
+@pytest.fixture
+def run(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    return Command(tmp_path, capfd, monkeypatch)
 
 
 @pytest.fixture
-def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    def call(*argv: str, stdin: str = "") -> Outcome:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-        try:
-            code = main(argv)
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capfd.readouterr()
-        assert "Traceback" not in captured.err
-        return Outcome(code, captured.out, captured.err)
-
-    return call
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Callable[..., str]:
-    def write(name: str, *documents: str) -> str:
-        (tmp_path / name).write_text("---".join(documents))
-        return str(tmp_path / name)
-
-    return write
+def file(run: Command) -> Callable[..., str]:
+    return run.write
 
 
 def flow(src: str, dst: str, *ports: str) -> dict[str, Any]:
@@ -86,7 +56,7 @@ def flow(src: str, dst: str, *ports: str) -> dict[str, Any]:
 # --- connectivity
 
 
-def test_what_nothing_restricts_is_named_once(run: Run, file: Callable[..., str]) -> None:
+def test_what_nothing_restricts_is_named_once(run: Command, file: Callable[..., str]) -> None:
     said = run("connectivity", file("s.yaml", LABELLED, ACCESS), "-o", "json")
     assert said.code == 0
     assert said.json == {
@@ -99,7 +69,7 @@ def test_what_nothing_restricts_is_named_once(run: Run, file: Callable[..., str]
     }
 
 
-def test_all_writes_every_pair(run: Run, file: Callable[..., str]) -> None:
+def test_all_writes_every_pair(run: Command, file: Callable[..., str]) -> None:
     said = run("connectivity", "--cluster", file("s.yaml", PODS, DEPLOYMENT), "-o", "json", "--all")
     names = ["default/Deployment/web", "default/Pod/busybox", "default/Pod/nginx"]
     assert said.json["open"] == names
@@ -110,14 +80,14 @@ def test_all_writes_every_pair(run: Run, file: Callable[..., str]) -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "json", "dot", "html"])
-def test_every_form_names_everybody(run: Run, file: Callable[..., str], form: str) -> None:
+def test_every_form_names_everybody(run: Command, file: Callable[..., str], form: str) -> None:
     said = run("connectivity", file("s.yaml", LABELLED, ACCESS), "-o", form)
     assert said.code == 0
     assert "nginx" in said.out
     assert "busybox" in said.out
 
 
-def test_kinds_that_are_taken_as_empty_are_said(run: Run, file: Callable[..., str]) -> None:
+def test_kinds_that_are_taken_as_empty_are_said(run: Command, file: Callable[..., str]) -> None:
     said = run("connectivity", file("s.yaml", ACCESS))
     assert said.code == 0
     assert "there are no pods and workloads in this state" in said.err
@@ -125,11 +95,11 @@ def test_kinds_that_are_taken_as_empty_are_said(run: Run, file: Callable[..., st
     assert run("connectivity", file("p.yaml", PODS)).err == "netadmit: there are no NetworkPolicies in this state\n"
 
 
-def test_connectivity_reads_standard_input(run: Run) -> None:
+def test_connectivity_reads_standard_input(run: Command) -> None:
     assert run("connectivity", "-", "-o", "json", stdin=PODS).json["flows"] == []
 
 
-def test_what_cannot_be_read_is_2_and_the_rest_is_answered(run: Run, file: Callable[..., str]) -> None:
+def test_what_cannot_be_read_is_2_and_the_rest_is_answered(run: Command, file: Callable[..., str]) -> None:
     said = run("connectivity", file("s.yaml", PODS), file("broken.yaml", "a: ["), "-o", "json")
     assert said.code == 2
     assert len(said.json["open"]) == 2
@@ -139,7 +109,7 @@ def test_what_cannot_be_read_is_2_and_the_rest_is_answered(run: Run, file: Calla
 # --- diff
 
 
-def test_6_a_label_opens_exactly_one_flow(run: Run, file: Callable[..., str]) -> None:
+def test_6_a_label_opens_exactly_one_flow(run: Command, file: Callable[..., str]) -> None:
     before, after = file("before.yaml", PODS, ACCESS), file("after.yaml", LABELLED, ACCESS)
     said = run("diff", before, after, "-o", "json")
     opened = [flow("default/Pod/busybox", "default/Pod/nginx", "TCP 80")]
@@ -149,7 +119,7 @@ def test_6_a_label_opens_exactly_one_flow(run: Run, file: Callable[..., str]) ->
     assert run("diff", before, before, "--exit-code") == (0, "no flow is opened or cut\n", "")
 
 
-def test_a_pair_loses_only_the_ports_that_differ(run: Run, file: Callable[..., str]) -> None:
+def test_a_pair_loses_only_the_ports_that_differ(run: Command, file: Callable[..., str]) -> None:
     said = run("diff", file("s.yaml", LABELLED), "--apply", file("p.yaml", ACCESS), "-o", "json")
     assert (
         flow("default/Pod/busybox", "default/Pod/nginx", "TCP 1-79", "TCP 81-65535", "UDP", "SCTP")
@@ -158,7 +128,7 @@ def test_a_pair_loses_only_the_ports_that_differ(run: Run, file: Callable[..., s
     assert said.json["added"] == []
 
 
-def test_apply_and_delete_undo_each_other(run: Run, file: Callable[..., str]) -> None:
+def test_apply_and_delete_undo_each_other(run: Command, file: Callable[..., str]) -> None:
     state, policy = file("s.yaml", PODS), file("p.yaml", ACCESS)
     both = file("both.yaml", PODS, ACCESS)
     applied = run("diff", "--cluster", state, "--apply", policy, "-o", "json").json
@@ -167,7 +137,7 @@ def test_apply_and_delete_undo_each_other(run: Run, file: Callable[..., str]) ->
     assert applied == run("diff", state, both, "-o", "json").json
 
 
-def test_a_workload_in_one_state_only_has_no_flows_in_the_other(run: Run, file: Callable[..., str]) -> None:
+def test_a_workload_in_one_state_only_has_no_flows_in_the_other(run: Command, file: Callable[..., str]) -> None:
     said = run("diff", file("a.yaml", PODS), file("b.yaml", PODS, DEPLOYMENT), "-o", "json").json
     assert said["removed"] == []
     assert {f["src"] for f in said["added"]} | {f["dst"] for f in said["added"]} == {
@@ -179,7 +149,7 @@ def test_a_workload_in_one_state_only_has_no_flows_in_the_other(run: Run, file: 
     assert all("default/Deployment/web" in (f["src"], f["dst"]) for f in said["added"])
 
 
-def test_pods_that_a_change_parts_go_by_their_own_names_on_both_sides(run: Run, file: Callable[..., str]) -> None:
+def test_pods_that_a_change_parts_go_by_their_own_names_on_both_sides(run: Command, file: Callable[..., str]) -> None:
     pods = "---".join(
         f"""
 apiVersion: v1
@@ -200,7 +170,7 @@ metadata:
 
 
 @pytest.mark.parametrize("form", ["text", "json", "markdown", "dot", "html"])
-def test_every_form_of_a_difference(run: Run, file: Callable[..., str], form: str) -> None:
+def test_every_form_of_a_difference(run: Command, file: Callable[..., str], form: str) -> None:
     said = run("diff", file("s.yaml", PODS), "--apply", file("p.yaml", ACCESS), "-o", form)
     assert said.code == 0
     assert "nginx" in said.out
@@ -220,14 +190,14 @@ def test_every_form_of_a_difference(run: Run, file: Callable[..., str], form: st
         (["connectivity", "a", "--live"], "not from both"),
     ],
 )
-def test_bad_usage_is_2_and_says_what_is_missing(run: Run, argv: list[str], says: str) -> None:
+def test_bad_usage_is_2_and_says_what_is_missing(run: Command, argv: list[str], says: str) -> None:
     said = run(*argv)
     assert (said.code, said.out) == (2, "")
     assert says in said.err
     assert len(said.err.splitlines()) == 1
 
 
-def test_what_is_not_there_cannot_be_deleted(run: Run, file: Callable[..., str]) -> None:
+def test_what_is_not_there_cannot_be_deleted(run: Command, file: Callable[..., str]) -> None:
     said = run("diff", file("s.yaml", PODS), "--delete", file("p.yaml", ACCESS))
     assert said.code == 2
     assert "NetworkPolicy default/access-nginx is not in the state" in said.err

@@ -12,7 +12,6 @@ from webhook.reach.ports import (
     ALL_PORTS,
     NO_PORTS,
     Ports,
-    contains,
     describe,
     intersection,
     joined,
@@ -46,6 +45,10 @@ def test_equal_sets_of_ports_are_equal_tuples(one: Ports, other: Ports) -> None:
     assert subtraction(ALL_PORTS, subtraction(ALL_PORTS, one)) == one
     assert union(one, ALL_PORTS) == ALL_PORTS
     assert intersection(one, ALL_PORTS) == one
+
+
+def contains(ports: Ports, protocol: str, number: int) -> bool:
+    return bool(intersection(ports, port_range(protocol, number, number)))
 
 
 @given(PORTS)
