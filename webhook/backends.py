@@ -12,12 +12,10 @@ from weakref import WeakKeyDictionary
 from webhook.check import Context
 from webhook.model.cluster import Cluster, PodClass
 from webhook.model.objects import (
-    CRON_JOB,
+    CONTROLLERS,
     DAEMON_SET,
-    DEPLOYMENT,
     JOB,
     REPLICA_SET,
-    STATEFUL_SET,
     ContainerPort,
     HTTPRoute,
     Ingress,
@@ -35,9 +33,6 @@ from webhook.reach.ports import Ports, port_range, union
 Member: TypeAlias = Pod | Workload
 """A pod, or a template that stands for pods to come."""
 
-_KINDS: Final = {
-    kind.rpartition("/")[2]: kind for kind in (DEPLOYMENT, REPLICA_SET, STATEFUL_SET, DAEMON_SET, JOB, CRON_JOB)
-}
 _PASSING: Final = frozenset({"Job", "CronJob", "Pod"})
 VARIANTS: Final = frozenset(
     {
@@ -224,7 +219,7 @@ def group(cluster: Cluster, classes: Collection[PodClass]) -> Sequence[Backend]:
 def _topmost(cluster: Cluster, namespace: str, owner: Key) -> Key:
     """The controller's controller, as far as it is known: a Job's CronJob, the custom resource behind StatefulSets."""
     for _ in range(_MOST_OWNERS):
-        kind = _KINDS.get(owner[0])
+        kind = CONTROLLERS.get(owner[0])
         record = cluster.get(kind, (namespace, owner[1])) if kind else None
         if not isinstance(record, Workload) or record.owner is None:
             break

@@ -20,7 +20,8 @@ from typing import Any, Final, Protocol, TypeAlias
 from msgspec import Struct
 
 from webhook.kube import RefusedError
-from webhook.verdict import Action, ObjectReference, Ruling, elide
+from webhook.terminal import elide
+from webhook.verdict import Action, ObjectReference, Ruling
 
 COMPONENT: Final = "netadmit"
 AGAIN_SECONDS: Final = 3600.0

@@ -18,7 +18,8 @@ from msgspec import Struct
 
 from webhook.check import Level
 from webhook.kube import RefusedError
-from webhook.verdict import Action, Ruling, clean, elide
+from webhook.terminal import clean, elide
+from webhook.verdict import Action, Ruling
 
 NAME: Final = "netadmit"
 """Of each report, and of who manages it."""

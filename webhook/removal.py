@@ -1,24 +1,13 @@
 """What is on its way out: what happens to its traffic matters to nobody."""
 
-from typing import Final
-
 from webhook.check import DELETE, Context
 from webhook.enforcement import State
 from webhook.evidence import rendered_by_helm
 from webhook.model.objects import (
-    CRON_JOB,
-    DAEMON_SET,
-    DEPLOYMENT,
-    JOB,
-    REPLICA_SET,
-    STATEFUL_SET,
+    CONTROLLERS,
     Pod,
     Workload,
 )
-
-_CONTROLLERS: Final = {
-    kind.rpartition("/")[2]: kind for kind in (DEPLOYMENT, REPLICA_SET, STATEFUL_SET, DAEMON_SET, JOB, CRON_JOB)
-}
 
 
 def nothing_to_lose(ctx: Context) -> bool:
@@ -34,9 +23,9 @@ def ends(ctx: Context, pod: Pod) -> bool:
     deletes last of all (pkg/release/v1/util/kind_sorter.go lessByKind), so what an operator made of one is all there.
     """
     _, kind, name = pod.workload.split("/", 2)
-    while kind in _CONTROLLERS:
+    while kind in CONTROLLERS:
         ctx.spend()
-        known = _CONTROLLERS[kind]
+        known = CONTROLLERS[kind]
         if not ctx.cluster.complete(known):
             return False
         controller = ctx.cluster.get(known, (pod.namespace, name))

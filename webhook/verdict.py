@@ -11,8 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 from webhook.check import Finding, Level
-from webhook.terminal import clean as clean  # noqa: PLC0414 - who tells verdicts cleans what stands beside them
-from webhook.terminal import elide as elide  # noqa: PLC0414
+from webhook.terminal import clean, elide
 
 LONGEST_LINE: Final = 256
 """Longer warnings are cut by the API server, without a sign, once the budget is spent."""

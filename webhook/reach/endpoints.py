@@ -8,13 +8,9 @@ from typing import Final
 
 from webhook.model.cluster import Cluster
 from webhook.model.objects import (
-    CRON_JOB,
+    CONTROLLERS,
     DAEMON_SET,
-    DEPLOYMENT,
-    JOB,
     POD,
-    REPLICA_SET,
-    STATEFUL_SET,
     Direction,
     Key,
     Labels,
@@ -25,9 +21,6 @@ from webhook.reach.graph import Cell, Graph
 from webhook.reach.relation import Relation, bits_of, numbers
 from webhook.reach.scenario import Scenario
 
-_KINDS: Final = {
-    kind.rpartition("/")[2]: kind for kind in (DEPLOYMENT, REPLICA_SET, STATEFUL_SET, DAEMON_SET, JOB, CRON_JOB)
-}
 _MOST_OWNERS: Final = 6
 """Longer than any chain of owners in use: Pod, ReplicaSet, Deployment, a custom resource, its parent."""
 _BOTH: Final[tuple[Direction, ...]] = ("Ingress", "Egress")
@@ -58,7 +51,7 @@ class Names:
         if found is None:
             kind, name = owner
             for _ in range(_MOST_OWNERS):
-                record = self._cluster.get(_KINDS.get(kind, ""), (namespace, name))
+                record = self._cluster.get(CONTROLLERS.get(kind, ""), (namespace, name))
                 if not isinstance(record, Workload) or record.owner is None:
                     break
                 kind, name = record.owner

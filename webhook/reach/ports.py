@@ -89,12 +89,6 @@ def subtraction(one: Ports, other: Ports) -> Ports:
     return tuple(found)
 
 
-def contains(ports: Ports, protocol: Protocol, number: int) -> bool:
-    """Whether one port is in the set."""
-    at = _OFFSET[protocol] + number
-    return any(first <= at <= last for first, last in ports)
-
-
 @lru_cache(maxsize=1 << 12)
 def describe(ports: Ports) -> tuple[str, ...]:
     """As CONTRACT.md writes ports: ``all``; ``TCP``, ``TCP 80``, ``TCP 8000-8100``, sorted."""
