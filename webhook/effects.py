@@ -20,6 +20,7 @@ from webhook.reach.connectivity import matrices
 from webhook.reach.diff import compare
 from webhook.reach.graph import graph_of
 from webhook.reach.ports import ALL_PORTS, Ports
+from webhook.reach.relation import bits_of
 from webhook.reach.scenario import Scenario
 
 MOST_LINES: Final = 5
@@ -143,8 +144,4 @@ class _Telling:
         """The touched cells of the same single workload."""
         if len(names) != 1:
             return 0
-        found = 0
-        for cell in self._change.near:
-            if self._parties.workloads(cell) == tuple(names):
-                found |= 1 << cell.number
-        return found
+        return bits_of([c.number for c in self._change.near if self._parties.workloads(c) == tuple(names)])

@@ -32,7 +32,7 @@ from webhook.reach.change import Change, reach_on
 from webhook.reach.graph import Cell
 from webhook.reach.policy import EGRESS, INGRESS
 from webhook.reach.ports import ALL_PORTS, NO_PORTS, Ports, intersection, joined, port_range, union
-from webhook.reach.relation import Relation, join, minus, numbers, ports_of
+from webhook.reach.relation import Relation, bits_of, join, minus, numbers, ports_of
 from webhook.reach.scenario import Scenario
 
 _STEPS_OF_A_SERVICE: Final = 10
@@ -58,6 +58,11 @@ class Losing:
         self.direction = direction
         self.backends = backends
         self.own = own
+
+    @property
+    def behind(self) -> int:
+        """The cells of its backends."""
+        return bits_of([cell.number for cell, _ in self.backends])
 
     def targets(self, port: int | str | None = None) -> Iterator[tuple[Cell, Ports]]:
         """The cells of its backends with their ports that it leads to; those alike once.
@@ -147,9 +152,7 @@ class Losses:
             if direction is not None:
                 own = 0
                 if len(backends) == 1:  # it reaches itself; and a template of more is no other client
-                    own = 1 << backends[0][0].number
-                    for other in graph.cells_of(classes):
-                        own |= 1 << other.number
+                    own = bits_of([backends[0][0].number, *(other.number for other in graph.cells_of(classes))])
                 return Losing(service, direction, backends, own)
         return None
 
@@ -267,11 +270,8 @@ class Losses:
         if losing.direction == INGRESS:
             before = self.clients_before(losing, among)
             return any(before & _admitted(moving, cell, ALL_PORTS) for cell, _ in losing.backends)
-        there = 0
-        for cell, _ in losing.backends:
-            there |= 1 << cell.number
         return any(
-            there & reach_on(moving.row(cell, EGRESS), ALL_PORTS)
+            losing.behind & reach_on(moving.row(cell, EGRESS), ALL_PORTS)
             for cell in self.change.touched_in(self._ctx.namespace, EGRESS)
         )
 
@@ -335,10 +335,7 @@ class Losses:
     @cached_property
     def own_namespace(self) -> int:
         """The pods and templates of the policy's namespace."""
-        found = 0
-        for cell in self.change.graph.cells_in(self._ctx.namespace):
-            found |= 1 << cell.number
-        return found
+        return bits_of([cell.number for cell in self.change.graph.cells_in(self._ctx.namespace)])
 
     @property
     def takes_from_clients(self) -> bool:
@@ -356,10 +353,7 @@ class Losses:
         node and prove nothing.
         """
         graph = self.change.graph
-        backing = losing.own
-        for cell, _ in losing.backends:
-            backing |= 1 << cell.number
-        among = graph.selectable & ~backing
+        among = graph.selectable & ~losing.own & ~losing.behind
         bound = self._bound(self.change.before)
         for cell, ports in losing.targets():
             admitted = _admitted(self.change.before, cell, ports) & among

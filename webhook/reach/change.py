@@ -229,10 +229,7 @@ class Change:
 
 
 def _bits(cells: Iterable[Cell]) -> int:
-    found = 0
-    for cell in cells:
-        found |= 1 << cell.number
-    return found
+    return bits_of([cell.number for cell in cells])
 
 
 def reach_on(relation: Relation, ports: Ports) -> int:
