@@ -186,15 +186,16 @@ class Losses:
     def _lost_in(self) -> Mapping[Cell, Ports]:
         """On which ports cells let fewer in than before."""
         found: dict[Cell, Ports] = {}
-        known: dict[tuple[int, int], Ports] = {}
+        # The rows are kept beside what is known of them: the id of one that is gone may become another's.
+        known: dict[tuple[int, int], tuple[Relation, Relation, Ports]] = {}
         for cell in self._to_blame(INGRESS):
             lost = NO_PORTS
             for plane in range(self.change.before.planes):
                 was, will = (s.row(cell, INGRESS, plane) for s in (self.change.before, self.change.after))
                 pair = id(was), id(will)
                 if pair not in known:
-                    known[pair] = joined(r for ports in minus(was, will) for r in ports)
-                lost = union(lost, known[pair])
+                    known[pair] = was, will, joined(r for ports in minus(was, will) for r in ports)
+                lost = union(lost, known[pair][2])
             if lost:
                 found[cell] = lost
         return found
@@ -203,12 +204,12 @@ class Losses:
     def _lost_out(self) -> Relation:
         """Whom cells may no longer reach."""
         found: Relation = {}
-        known: set[tuple[int, int]] = set()
+        joined_already: dict[tuple[int, int], tuple[Relation, Relation]] = {}  # kept, as above
         for cell in self._to_blame(EGRESS):
             for plane in range(self.change.before.planes):
                 was, will = (s.row(cell, EGRESS, plane) for s in (self.change.before, self.change.after))
-                if (id(was), id(will)) not in known:
-                    known.add((id(was), id(will)))
+                if (id(was), id(will)) not in joined_already:
+                    joined_already[id(was), id(will)] = was, will
                     join(found, minus(was, will))
         return found
 
