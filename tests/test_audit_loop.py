@@ -1,5 +1,7 @@
 """The audit beside the webhook: what settles, what is judged again, and when; with a clock of the test's own."""
 
+import json
+import logging
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,6 +9,7 @@ import pytest
 
 from webhook.audit import Auditor, Identity
 from webhook.check import Disclosure
+from webhook.cli.serve import _JSONFormatter
 from webhook.config import Config, Mode
 from webhook.metrics import Metrics
 from webhook.model.cluster import Cluster
@@ -74,6 +77,26 @@ def test_what_is_old_is_judged_at_once(world: World) -> None:
     world.put(policy("apj"), pod("api"))
     assert world.after(0) == [["selector-matches-nothing"]]
     assert world.auditor.count == {("selector-matches-nothing", "warning"): 1}
+
+
+def test_the_log_tells_a_finding_s_level_apart_from_the_line_s(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "netadmit")
+    world.put(policy("apj"), pod("api"))
+    world.after(0)
+    (entry,) = [json.loads(_JSONFormatter().format(record)) for record in caplog.records]
+    assert entry["level"] == "info"
+    assert entry["message"] == "finding"
+    assert entry["findingLevel"] == "warning"
+    assert entry["check"] == "selector-matches-nothing"
+
+
+def test_no_field_takes_the_place_of_what_every_log_line_has() -> None:
+    record = logging.LogRecord("netadmit", logging.INFO, __file__, 1, "synced", (), None)
+    record.fields = {"level": "warning", "message": "other", "time": 0, "logger": "", "objects": 7}
+    entry = json.loads(_JSONFormatter().format(record))
+    assert (entry["level"], entry["message"], entry["logger"]) == ("info", "synced", "netadmit")
+    assert entry["time"].startswith("20")
+    assert entry["objects"] == 7
 
 
 def test_what_is_new_has_its_time_to_settle(world: World) -> None:

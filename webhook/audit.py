@@ -220,7 +220,8 @@ class Auditor:
         known = {r.line for r in before}
         for ruling in rulings:
             if ruling.line not in known:
-                fields = {"check": ruling.check, "level": str(ruling.level), "line": ruling.line, "settled": first}
+                level = str(ruling.level)  # `level` alone is the log line's own
+                fields = {"check": ruling.check, "findingLevel": level, "line": ruling.line, "settled": first}
                 _log.info("finding", extra={"fields": fields})
         self._told(identity, (*rulings, *waived))
 

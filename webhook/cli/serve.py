@@ -268,7 +268,10 @@ def _namespace() -> str:
 
 
 class _JSONFormatter(logging.Formatter):
-    """One JSON object a line: safe whatever a name or a user agent holds."""
+    """One JSON object a line: safe whatever a name or a user agent holds.
+
+    What every line has (``time``, ``level``, ``logger``, ``message``) no field of its own takes the place of.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         entry = {
@@ -276,8 +279,8 @@ class _JSONFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            **getattr(record, "fields", {}),
         }
+        entry = {**entry, **getattr(record, "fields", {}), **entry}
         if record.exc_info:
             entry["trace"] = self.formatException(record.exc_info)
         return json.dumps(entry, default=str)
