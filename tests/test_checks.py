@@ -74,7 +74,7 @@ def examples(kind: str) -> list[object]:
 def test_speaks_on_the_bad_example(check: Check, example: Example) -> None:
     said = [r for r in rulings(example) if r.check == check.id]
     assert said, f"silent; others said {[r.line for r in rulings(example)]}"
-    assert any(example.says in r.finding.line for r in said), [r.finding.line for r in said]
+    assert any(example.says in r.finding.story for r in said), [r.finding.story for r in said]
     assert {r.level for r in said} == {example.level or check.level}
     for ruling in said:
         assert len(ruling.line) <= LONGEST_LINE

@@ -60,13 +60,17 @@ class Finding(Struct, frozen=True):
 
     Args:
         path: the field it is about, ``spec.ingress[0].from[1].podSelector``.
-        message: what was seen and what it means; no full stop, no line break.
+        message: what was seen; no full stop, no line break. Short: with the object's name and the check's id it goes
+            on one line of kubectl's, of `webhook.verdict.SHORT` characters.
         remedy: what to write instead; goes behind the message on one line.
         level: the check's own level unless said otherwise.
         value: the offending value as text: on UPDATE the same finding about the same value is an old one.
         proven: it rests on evidence, not on absence alone (CHECKS.md, conduct 1): ``profile: strict`` denies it.
         causes: of what is cut, or adds nothing: the rules, by path, whose own mistakes explain it. What is said of
             these comes first, and mending them mends this (CHECKS.md, precedence). None: those that ``path`` holds.
+        means: what that means for the traffic; goes behind what was seen, and is what a line without room leaves out.
+        detail: the rest of the story, a sentence without full stop: names, evidence, why; told where there is room
+            (``check``, ``audit``, reports), never in kubectl's line.
     """
 
     path: str
@@ -76,11 +80,28 @@ class Finding(Struct, frozen=True):
     value: str = ""
     proven: bool = True
     causes: tuple[str, ...] | None = None
+    means: str = ""
+    detail: str = ""
+
+    @property
+    def told(self) -> str:
+        """What was seen, and what it means."""
+        return f"{self.message}: {self.means}" if self.means else self.message
 
     @property
     def line(self) -> str:
-        """Message and remedy as one line."""
+        """What was seen, what it means, and what to write instead, as one line."""
+        return f"{self.told}; {self.remedy}" if self.remedy else self.told
+
+    @property
+    def brief(self) -> str:
+        """The line without what it means: what to write instead is of more use."""
         return f"{self.message}; {self.remedy}" if self.remedy else self.message
+
+    @property
+    def story(self) -> str:
+        """The line, and the rest of the story behind it."""
+        return f"{self.line} ({self.detail})" if self.detail else self.line
 
 
 MOST_STEPS: Final = 600_000

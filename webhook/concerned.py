@@ -132,20 +132,22 @@ class PortEntry(Struct, frozen=True):
         return f"its {noun} has" if number == 1 else f"its {count(number, noun)} have"
 
     def some(self, bearers: Sequence[Bearers]) -> str:
-        """``2 pods (Deployment/web) have``: the same about a part of them, by name as far as may be told."""
+        """``Deployment/web has``: the same about a part of them, by name as far as may be told."""
         number, noun = _number(bearers)
         named = ""
         if self.told:
             namespaces = {b.of.namespace for b in self.concerned.bearers}
             names = sorted(frozenset().union(*(b.workloads for b in bearers)))
             shown = names if len(namespaces) > 1 else [name.partition("/")[2] for name in names]
+            if len(shown) == 1:
+                return f"{shown[0]} has"
             named = f" ({enumerate_some(shown, 2)})"
         return f"{count(number, noun)}{named} {'has' if number == 1 else 'have'}"
 
     @property
     def effect(self) -> str:
         """What an entry does that means no port of these pods."""
-        return f"this lets nothing {'in' if self.direction == 'Ingress' else 'out'}"
+        return f"lets nothing {'in' if self.direction == 'Ingress' else 'out'}"
 
 
 def _number(bearers: Sequence[Bearers]) -> tuple[int, str]:

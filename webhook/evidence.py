@@ -26,7 +26,7 @@ class Evidence(Struct, frozen=True):
 
     Args:
         path: the term that misses, relative to the selector (``matchLabels.app``); empty when the whole is meant.
-        seen: a clause that follows "… matches nothing".
+        seen: what speaks for it; a clause that follows "… matches no pod".
         remedy: what to write instead.
     """
 
@@ -54,8 +54,9 @@ def of_misspelling(ctx: Context, selector: Selector, namespaces: Collection[str]
     told = pod_class.namespace == ctx.namespace or ctx.may_name_others
     bearer = describe_bearers([c for c in ctx.cluster.classes(pod_class.namespace) if _carries(c, miss)])
     if not told:
-        return Evidence(miss.term.path, f"{bearer} there have it nearly", f"look at {miss.term.key}")
-    return Evidence(miss.term.path, f"nearest is {miss} ({bearer})", f"write {miss.key}: {miss.value}")
+        return Evidence(miss.term.path, f"{bearer} there nearly do", f"look at {miss.term.key}")
+    has = "has" if bearer.startswith("1 ") else "have"
+    return Evidence(miss.term.path, f"{bearer} {has} {miss}", f"write {miss.key}: {miss.value}")
 
 
 def of_another_namespace(ctx: Context, selector: Selector, namespaces: Collection[str]) -> Evidence | None:
@@ -79,9 +80,12 @@ def of_another_namespace(ctx: Context, selector: Selector, namespaces: Collectio
     found = [c for c in ctx.select(selector) if c.namespace not in namespaces and c.pods]
     if not found or any(ctx.cluster.get(kind, (c.namespace, name)) for c in found):
         return None
-    where = ctx.name_namespaces({c.namespace for c in found})
-    pods = count(sum(len(c.pods) for c in found), "pod")
-    return Evidence("", f"but {pods} in {where}", "")
+    every = {c.namespace for c in found}
+    where, flag = ctx.name_namespaces(every), ""
+    if len(every) == 1 and ctx.may_name_others:
+        where = found[0].namespace
+        flag = f" (-n {where})"
+    return Evidence("", f"but {sum(len(c.pods) for c in found)} in {where}", f"apply it there{flag}")
 
 
 def comes_before_its_pods(ctx: Context, *, said_before: bool) -> bool:
@@ -159,19 +163,19 @@ def of_near_namespace(ctx: Context, selector: Selector) -> Evidence | None:
             continue
         if not ctx.may_name_others:
             return Evidence(miss.term.path, "one has nearly that", "look at its spelling")
-        same = miss.key == miss.term.key
-        return Evidence(miss.term.path, "", f"did you mean {miss.value if same else miss}?")
+        key = "" if miss.key == miss.term.key == NAME_LABEL else f"{miss.key}: "
+        return Evidence(miss.term.path, "", f"write {key}{miss.value}")
     return None
 
 
 def failing_term(ctx: Context, selector: Selector, namespaces: Collection[str]) -> str:
-    """Which term nothing satisfies on its own, as a clause; empty when it takes several together, or there is one."""
+    """Which term nothing satisfies on its own, as a sentence; empty where there is only one."""
     if len(selector.terms) < 2:
         return ""
     for term in selector.terms:
         if not ctx.select(Selector((term,)), namespaces):
-            return f" (none has {term})"
-    return " (none has it all)"
+            return f"no pod has {term}"
+    return "no pod has all of it"
 
 
 def describe_bearers(classes: Iterable[PodClass]) -> str:

@@ -28,6 +28,7 @@ from webhook.reach.graph import Cell, Stack, graph_of
 from webhook.reach.policy import EGRESS, INGRESS, Policy
 from webhook.reach.scenario import Scenario
 
+_MOST_WORKLOADS: Final = 5
 _STEPS_OF_A_RULE: Final = 8
 _STEPS_OF_A_PEER: Final = 8
 _STEPS_OF_A_ROW: Final = 20
@@ -121,8 +122,13 @@ class Affected(Struct, frozen=True):
     """``Deployment/api``, sorted."""
 
     def __str__(self) -> str:
-        """``3 pods (Deployment/api)``."""
-        return f"{count(self.number, self.noun)} ({enumerate_some(self.workloads, 2)})"
+        """``Deployment/api``, or how many they are: ``2 workloads``; `in_full` has pods and names."""
+        return self.workloads[0] if len(self.workloads) == 1 else count(len(self.workloads), "workload")
+
+    @property
+    def in_full(self) -> str:
+        """``5 pods (Deployment/api, StatefulSet/db)``."""
+        return f"{count(self.number, self.noun)} ({enumerate_some(self.workloads, _MOST_WORKLOADS)})"
 
 
 def members(ctx: Context, cells: Iterable[Cell]) -> Sequence[Pod | Workload]:

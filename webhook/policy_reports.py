@@ -150,8 +150,9 @@ def _result(standing: Standing) -> dict[str, Any]:
     }
     if ruling.finding.path:
         made["rule"] = elide(clean(ruling.finding.path), _LONGEST_TEXT)
-    if ruling.waived:
-        made["properties"] = {"waived": clean(elide(ruling.waived, _LONGEST_TEXT))}
+    properties = {"detail": ruling.finding.detail, "waived": ruling.waived}
+    if told := {name: clean(elide(text, _LONGEST_TEXT)) for name, text in properties.items() if text}:
+        made["properties"] = told
     return made
 
 

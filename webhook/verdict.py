@@ -13,12 +13,16 @@ from msgspec import Struct
 from webhook.check import Finding, Level
 from webhook.terminal import clean, elide
 
+SHORT: Final = 120
+"""Characters that the API asks of a warning (k8s.io/api admission/v1 types.go, AdmissionResponse.Warnings)."""
 LONGEST_LINE: Final = 256
 """Longer warnings are cut by the API server, without a sign, once the budget is spent."""
 BUDGET: Final = 4096
 """Characters of all warnings of a request together, shared with other webhooks."""
 _LONGEST_NAME: Final = 80
 _LONGEST_KIND: Final = 63
+_SHORT_NAMES: Final = {"NetworkPolicy": "netpol", "Service": "svc"}
+"""As kubectl calls them (`kubectl api-resources`), where room is short."""
 
 
 class Action(StrEnum):
@@ -36,10 +40,20 @@ class ObjectReference(Struct, frozen=True):
     name: str
 
     def __str__(self) -> str:
-        """``NetworkPolicy shop/api``, as every line to a person begins."""
-        name = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        """``NetworkPolicy shop/api``."""
         # In files the kind, too, is whatever somebody wrote.
-        return f"{clean(elide(self.kind, _LONGEST_KIND))} {clean(elide(name, _LONGEST_NAME))}"
+        return f"{clean(elide(self.kind, _LONGEST_KIND))} {self._shown}"
+
+    @property
+    def short(self) -> str:
+        """``netpol shop/api``, as every line of kubectl's begins."""
+        kind = _SHORT_NAMES.get(self.kind)
+        return f"{kind} {self._shown}" if kind else str(self)
+
+    @property
+    def _shown(self) -> str:
+        name = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return clean(elide(name, _LONGEST_NAME))
 
 
 class Ruling(Struct, frozen=True):
@@ -65,8 +79,12 @@ class Ruling(Struct, frozen=True):
 
     @property
     def line(self) -> str:
-        """``NetworkPolicy shop/api: what it means; what to write instead [check-id]``, at most 256 characters."""
-        return line_about(self.object, self.finding.line, self.check)
+        """``netpol shop/api: what was seen: what it means; what to write instead [check-id]``.
+
+        What it means is left out where names are long and 120 characters would not do; it is never more than 256.
+        """
+        line = line_about(self.object, self.finding.line, self.check)
+        return line if len(line) <= SHORT else line_about(self.object, self.finding.brief, self.check)
 
 
 class Verdict(Struct, frozen=True):
@@ -102,7 +120,7 @@ class Verdict(Struct, frozen=True):
 
 def line_about(reference: ObjectReference, text: str, tag: str) -> str:
     """One line about an object, with the id of what says it, as long as the API server passes on."""
-    head, tail = f"{reference}: ", f" [{tag}]"
+    head, tail = f"{reference.short}: ", f" [{tag}]"
     # `clean` keeps the length: cutting first spares it the megabytes that a selector may have.
     return head + clean(elide(text, LONGEST_LINE - len(head) - len(tail))) + tail
 

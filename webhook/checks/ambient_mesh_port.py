@@ -42,8 +42,15 @@ def run(ctx: Context) -> Iterator[Finding]:
     who = f"its {noun} is" if number == 1 else f"its {count(number, noun)} are"
     for path, rule in lacking:
         if _cuts(ctx, rule, let_in):
-            seen = f"{who} in the Istio ambient mesh: from within it, all comes to TCP {_HBONE}, which this rule lacks"
-            yield Finding(f"{path}.ports", seen, f"add port {_HBONE}", level, _ports(rule))
+            yield Finding(
+                f"{path}.ports",
+                f"Istio's ambient mesh delivers to TCP {_HBONE}",
+                f"add port {_HBONE}",
+                level,
+                _ports(rule),
+                means="this rule lets none in",
+                detail=f"{who} in the mesh: what comes from within it comes to that port, whatever the client asked for",
+            )
 
 
 def _in_mesh(ctx: Context, pod_class: PodClass) -> bool:
@@ -179,8 +186,7 @@ CHECK = Check(
             title="only the application's port",
             cluster=_CLUSTER,
             object=_policy("ports: [{port: 8080}]"),
-            says="its pod is in the Istio ambient mesh: from within it, all comes to TCP 15008, which this rule lacks; "
-            "add port 15008",
+            says="Istio's ambient mesh delivers to TCP 15008: this rule lets none in; add port 15008",
         ),
         Example(
             title="a client within the mesh",

@@ -1,11 +1,15 @@
 """Pods that the policy selects and that run where nothing enforces, though the cluster has an engine that does."""
 
 from collections.abc import Iterator
+from typing import Final
 
-from webhook.check import Check, Context, Example, Finding, Level
+from webhook.check import Check, Context, Example, Finding, Level, count
 from webhook.concerned import selected_classes
 from webhook.enforcement import Feature, uncovered_nodes
 from webhook.model.objects import NODE, NetworkPolicy, Pod
+
+_SHORT_PLACE: Final = len("Windows nodes")
+"""Longer ones are told where there is room."""
 
 
 def run(ctx: Context) -> Iterator[Finding]:
@@ -23,21 +27,28 @@ def run(ctx: Context) -> Iterator[Finding]:
     number = len(on_nodes) + len(bare)
     if not number:
         return
-    one = number == 1
-    them = "it" if one else "them"
-    places = " or ".join(sorted({where[pod.node] for pod in on_nodes}))
-    reasons = [f"{'runs' if one else 'run'} on {places}"] if places else []
-    reasons += [f"{'has' if one else 'have'} no owner"] if bare else []
+    one, engine = number == 1, found.engine or "the engine"
+    places = sorted({where[pod.node] for pod in on_nodes})
+    shown = " or ".join(places)
     who = f"{number} of its {len(pods)} pods"
     if number == len(pods):
-        who = "its pod" if one else f"its {number} pods all"
-    seen = f"{who} {' or '.join(reasons)}: {found.engine or 'the engine'} does not cover {them}"
+        who = "its pod" if one else f"its {number} pods"
+    if not on_nodes:
+        seen, remedy = f"{engine} skips {count(number, 'pod')} without an owner", "use a Deployment"
+    else:
+        runs, remedy = ("runs", "move it") if one else ("run", "move them")
+        on = f"on {shown}, without {engine}" if len(shown) <= _SHORT_PLACE else f"where {engine} does not"
+        seen = f"{who} {runs} {on}"
+    reasons = [f"{len(on_nodes)} on {shown}"] if on_nodes else []
+    reasons += [f"{len(bare)} without an owner"] if bare else []
     yield Finding(
         "spec.podSelector",
-        f"{seen}, all traffic passes",
-        f"pin {them} to covered nodes" if on_nodes else f"make {them} by a Deployment",
+        seen,
+        remedy,
         Level.WARNING if len(on_nodes) == len(pods) else Level.NOTE,
-        value=places or "no owner",
+        value=shown or "no owner",
+        means="all traffic passes",
+        detail=f"{engine} does not cover {' and '.join(reasons)}, of {count(len(pods), 'selected pod')}",
     )
 
 
@@ -167,20 +178,20 @@ CHECK = Check(
             title="all pods on Windows, and an agent for Linux alone",
             cluster=_pods("win-1", "win-1") + _LINUX + _WINDOWS + _calico(),
             object=_POLICY,
-            says="its 2 pods all run on Windows nodes: Calico does not cover them, all traffic passes; pin them to "
-            "covered nodes",
+            says="its 2 pods run on Windows nodes, without Calico: all traffic passes; move them",
         ),
         Example(
             title="the only pod on Fargate",
             cluster=_pods("fargate-1") + _LINUX + _FARGATE + _AWS,
             object=_POLICY,
-            says="its pod runs on Fargate: AWS VPC CNI does not cover it, all traffic passes",
+            says="its pod runs on Fargate, without AWS VPC CNI: all traffic passes; move it",
         ),
         Example(
             title="some of them",
             cluster=_pods("node-1", "win-1", "fargate-1") + _LINUX + _WINDOWS + _FARGATE + _calico(),
             object=_POLICY,
-            says="2 of its 3 pods run on Fargate or Windows nodes: Calico does not cover them",
+            says="2 of its 3 pods run where Calico does not: all traffic passes; move them (Calico does not cover 2 on "
+            "Fargate or Windows nodes, of 3 selected pods)",
             level=Level.NOTE,
         ),
         Example(
@@ -190,7 +201,7 @@ CHECK = Check(
             + _node("node-2", 'kubernetes.io/os: linux, projectcalico.org/ds-ready: "true"')
             + _calico(1, 'projectcalico.org/ds-ready: "true"'),
             object=_POLICY,
-            says="its pod runs on nodes without the label projectcalico.org/ds-ready=true",
+            says="1 on nodes without the label projectcalico.org/ds-ready=true",
         ),
         Example(
             title="a DaemonSet that wants no pod on a node, by a taint or an affinity",
@@ -200,13 +211,13 @@ CHECK = Check(
             + _calico(1)
             + _agent("node-1"),
             object=_POLICY,
-            says="its pod runs on nodes without an agent: Calico does not cover it",
+            says="its pod runs where Calico does not: all traffic passes",
         ),
         Example(
             title="pods that nothing owns, on AWS VPC CNI",
             cluster=_pods("node-1", "node-1", owner=False) + _LINUX + _AWS,
             object=_POLICY,
-            says="its 2 pods all have no owner: AWS VPC CNI does not cover them",
+            says="AWS VPC CNI skips 2 pods without an owner: all traffic passes; use a Deployment",
             level=Level.NOTE,
         ),
     ),

@@ -1,13 +1,11 @@
 """A NetworkPolicy for a cluster in which nothing enforces NetworkPolicies."""
 
 from collections.abc import Iterator
-from typing import Final
 
 from webhook.check import CREATE, Check, Context, Example, Finding, Level, View
 from webhook.enforcement import State
 from webhook.model.objects import DAEMON_SET, NetworkPolicy
 
-_LONGEST_EVIDENCE: Final = 110
 """Longer evidence (long names) gives way to the reason, which names no object."""
 
 
@@ -17,11 +15,9 @@ def run(ctx: Context) -> Iterator[Finding]:
         ctx.unknown.add(f"enforcement: {found.reason}")
     if found.state is not State.NOT_ENFORCED:
         return
-    seen = found.reason
-    # At kubectl apply the line is short, and whoever applies knows what runs; a report is read by those who mend it.
-    if ctx.view is not View.ADMISSION and ctx.may_name_others and len(found.evidence[0]) <= _LONGEST_EVIDENCE:
-        seen = found.evidence[0]
-    yield Finding("spec", f"{seen}: all traffic passes", found.remedy, value=found.engine)
+    # Whoever applies knows what runs; a report is read by those who mend it.
+    evidence = found.evidence[0] if ctx.may_name_others else ""
+    yield Finding("spec", found.reason, found.remedy, value=found.engine, means="all traffic passes", detail=evidence)
 
 
 _POLICY = """
@@ -177,7 +173,7 @@ CHECK = Check(
             cluster=_FLANNEL,
             object=_POLICY,
             view=View.CHECK,
-            says="DaemonSet kube-flannel/kube-flannel-ds runs flannel without its netpol container",
+            says="(DaemonSet kube-flannel/kube-flannel-ds runs flannel without its netpol container)",
         ),
         Example(
             title="Weave Net without its weave-npc container",
@@ -227,13 +223,13 @@ CHECK = Check(
             + _KUBE_PROXY
             + _config("amazon-vpc-cni", 'enable-network-policy-controller: "false"'),
             object=_POLICY,
-            says="EKS Auto Mode: enable-network-policy-controller is off: all traffic passes",
+            says="enable-network-policy-controller is off: all traffic passes",
         ),
         Example(
             title="Azure CNI without a policy engine",
             cluster=_daemon("azure-cns", "k8s-app: azure-cns", _AZURE_CNS),
             object=_POLICY,
-            says="Azure CNI runs without a policy engine: all traffic passes; choose one with --network-policy",
+            says="Azure CNI has no policy engine: all traffic passes; set --network-policy",
         ),
     ),
     good=(

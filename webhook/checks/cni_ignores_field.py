@@ -262,20 +262,19 @@ CHECK = Check(
             title="a named port on Weave Net: the policy is refused whole, and its pods stay open",
             cluster=_pod() + _weave("2.8.1"),
             object=_ports("{port: http}"),
-            says="Weave Net refuses a whole policy for one named port: it isolates nothing, its pods stay open; "
-            "write the number",
+            says="Weave Net refuses named ports: the whole policy does nothing; write the number",
         ),
         Example(
             title="so it is with a named port in a rule that policyTypes leaves out",
             cluster=_pod() + _weave("2.8.1"),
             object=_policy("egress: [{ports: [{port: http}]}]"),
-            says="Weave Net refuses a whole policy for one named port",
+            says="Weave Net refuses named ports",
         ),
         Example(
             title="a range of ports on Weave Net",
             cluster=_weave("2.8.1"),
             object=_ports("{port: 8000, endPort: 8100}"),
-            says="Weave Net reads port and not endPort: the rest of the range stays closed",
+            says="Weave Net ignores endPort: the rest of the range stays closed",
         ),
         Example(
             title="egress before Weave Net knew it",
@@ -287,7 +286,7 @@ CHECK = Check(
             title="a range of ports on a Cilium before 1.17, from a mirror",
             cluster=_cilium("v1.16.5-cee.1@sha256:0123"),
             object=_ports("{port: 8000, endPort: 8100}"),
-            says="Cilium 1.16 reads port and not endPort: the rest of the range stays closed; list the ports one by one",
+            says="Cilium 1.16 ignores endPort: the rest of the range stays closed; list the ports",
         ),
         Example(
             title="SCTP on a Cilium that has it switched off",
@@ -299,7 +298,7 @@ CHECK = Check(
             title="selectors on Azure NPM Lite",
             cluster=_NPM.replace("LITE", "true"),
             object=_policy("ingress: [{from: [{podSelector: {matchLabels: {app: web}}}]}]"),
-            says="Azure NPM Lite reads no selectors in from and to: it refuses the whole policy; write ipBlock",
+            says="Azure NPM Lite reads no peer selectors: it refuses the policy; write ipBlock",
         ),
         Example(
             title="a named port for pods on Windows, on Azure NPM",

@@ -79,15 +79,16 @@ def _finding(ctx: Context, cut: Sequence[Pod | Workload], server: "_Server", ent
         level = Level.NOTE
     who = affected(ctx, certain or cut)
     accounts = enumerate_some(sorted({m.account[1] for m in certain or cut}), 2)
-    rights = f"ServiceAccount {accounts} {'has' if certain else 'may have'} rights"
+    rights = f"ServiceAccount {accounts} {'has' if certain else 'may have'} rights there"
     where = server.where if ctx.may_name_others else "the endpoints of Service default/kubernetes"
     return Finding(
         "spec.egress" if ctx.policy.spec.egress else "spec.policyTypes",
-        f"cuts {who} off the API server where {rights}",
+        f"cuts {who} off the API server",
         f"allow TCP {', '.join(map(str, sorted(server.numbers)))} to {where}",
         level,
         ",".join(who.workloads),
         causes=rules_about(ctx, EGRESS, {*server.numbers, _HTTPS}),
+        detail=f"{rights}, and runs {who.in_full}",
     )
 
 
@@ -273,8 +274,7 @@ CHECK = Check(
             title="an operator that may only ask for names",
             cluster=_OPERATOR,
             object=_policy(_DNS),
-            says="cuts 1 pod (Pod/operator-1) off the API server where ServiceAccount operator has rights; "
-            "allow TCP 6443 to 172.18.0.2/32",
+            says="cuts Pod/operator-1 off the API server; allow TCP 6443 to 172.18.0.2/32",
         ),
         Example(
             title="the Service's port, and the API server listens on 6443",
@@ -287,13 +287,13 @@ CHECK = Check(
             cluster=_OPERATOR,
             old=_policy(_to("172.18.0.0/24", 6443)),
             object=_policy(_to("172.18.0.0/24", 8443)),
-            says="cuts 1 pod (Pod/operator-1) off the API server",
+            says="ServiceAccount operator has rights there, and runs 1 pod (Pod/operator-1)",
         ),
         Example(
             title="all egress denied, in so many words: a note",
             cluster=_OPERATOR,
             object=_policy(),
-            says="cuts 1 pod",
+            says="cuts Pod/operator-1",
             level=Level.NOTE,
         ),
         Example(
@@ -301,7 +301,7 @@ CHECK = Check(
             cluster="apiVersion: netadmit.io/v1\nkind: Snapshot\n"
             "kinds: [v1/Pod, networking.k8s.io/v1/NetworkPolicy]\n---" + _CLUSTER,
             object=_policy(_DNS),
-            says="ServiceAccount operator may have rights",
+            says="ServiceAccount operator may have rights there",
             level=Level.NOTE,
             partial=True,
         ),

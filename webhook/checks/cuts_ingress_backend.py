@@ -53,14 +53,14 @@ def run(ctx: Context) -> Iterator[Finding]:
         alike.setdefault((who, level, each.losing.direction), []).append(each)
     for (who, level, direction), every in alike.items():
         routes = _routes(ctx, [c.route for c in every])
-        if who:
-            message = f"cuts {routes} off {_services(every)}: {_loss(who, direction)}"
-            remedy = "add a rule for it" if direction == "Ingress" else "add a rule to it"
-        else:
-            message = f"may cut {routes} off {_services(every)}: who serves it is not known"
-            remedy = "make sure that its controller is let in"
-        value = f"{direction} {','.join(sorted({c.losing.service.metadata.name for c in every}))}"
-        yield Finding(path_of(ctx.policy, direction), message, remedy, level, value)
+        yield Finding(
+            path_of(ctx.policy, direction),
+            f"{'cuts' if who else 'may cut'} {routes} off {_services(every)}",
+            _remedy(ctx, every[0].controller, direction),
+            level,
+            f"{direction} {','.join(sorted({c.losing.service.metadata.name for c in every}))}",
+            means=_loss(who, direction) if who else "who serves it is not known",
+        )
 
 
 def _cuts(ctx: Context, found: Losses, controllers: Controllers, losing: Losing) -> Iterator[_Cut]:
@@ -121,6 +121,16 @@ def _loss(who: str, direction: Direction) -> str:
     return f"{who} is let in no more" if direction == "Ingress" else f"{who} is let out to it no more"
 
 
+def _remedy(ctx: Context, controller: Controller | None, direction: Direction) -> str:
+    """``let in namespace ingress-nginx``, as far as may be told."""
+    if controller is None:
+        return "let in its controller"
+    if direction == "Egress":
+        return "allow the way to it"
+    told = ctx.may_name_others and not controller.outside and len(controller.namespaces) == 1
+    return f"let in {ctx.name_namespaces(controller.namespaces) if told else controller.name}"
+
+
 def _routes(ctx: Context, routes: Sequence[Ingress | HTTPRoute]) -> str:
     """``Ingress web``; of other namespaces as far as may be told."""
     kinds = {"Ingress" if isinstance(r, Ingress) else "HTTPRoute" for r in routes}
@@ -135,11 +145,11 @@ def _routes(ctx: Context, routes: Sequence[Ingress | HTTPRoute]) -> str:
 
 
 def _services(every: Sequence[_Cut]) -> str:
-    """``its Service api``: that of a route of another namespace goes without its name, as the route may."""
+    """``Service api``: that of a route of another namespace goes without its name, as the route may."""
     names = sorted({c.losing.service.metadata.name for c in every})
     own = len({c.losing.service.metadata.namespace for c in every} | {c.route.namespace for c in every}) == 1
     if len(every) == 1 and own and every[0].losing.direction == "Ingress":
-        return f"its Service {names[0]}"
+        return f"Service {names[0]}"
     return "its Service" if len(names) == 1 and len(every) == 1 else "their Services"
 
 
@@ -232,7 +242,8 @@ CHECK = Check(
             title="only the own namespace is let in",
             cluster=_NGINX,
             object=_SAME_NAMESPACE,
-            says="cuts Ingress shop off its Service web: ingress-nginx in namespace ingress-nginx is let in no more",
+            says="cuts Ingress shop off Service web: ingress-nginx in namespace ingress-nginx is let in no more; let in "
+            "namespace ingress-nginx",
         ),
         Example(
             title="the controller is no longer let out",
@@ -244,27 +255,27 @@ CHECK = Check(
             title="a load balancer outside",
             cluster=_SHOP + _CLASS.replace("CONTROLLER", "ingress.k8s.aws/alb"),
             object=_SAME_NAMESPACE,
-            says="cuts Ingress shop off its Service web: the AWS load balancer is let in no more",
+            says="cuts Ingress shop off Service web: the AWS load balancer is let in no more; let in the AWS load balancer",
         ),
         Example(
             title="deny all: stated, so only noted",
             cluster=_NGINX,
             object=_DENY_ALL,
-            says="cuts Ingress shop off its Service web",
+            says="cuts Ingress shop off Service web",
             level=Level.NOTE,
         ),
         Example(
             title="a controller that is not known",
             cluster=_NGINX.replace("k8s.io/ingress-nginx", "example.com/own"),
             object=_SAME_NAMESPACE,
-            says="may cut Ingress shop off its Service web: who serves it is not known",
+            says="may cut Ingress shop off Service web: who serves it is not known",
             level=Level.NOTE,
         ),
         Example(
             title="a route of the Gateway API",
             cluster=_NGINX.partition("---\napiVersion: networking.k8s.io/v1\nkind: Ingress\n")[0] + _ROUTE[1:],
             object=_SAME_NAMESPACE,
-            says="may cut HTTPRoute shop off its Service web",
+            says="may cut HTTPRoute shop off Service web",
             level=Level.NOTE,
         ),
     ),

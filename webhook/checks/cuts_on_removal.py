@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Final
 
 from webhook.check import DELETE, UPDATE, Check, Context, Example, Finding, Level, View, enumerate_some
 from webhook.impact import impact
@@ -15,6 +16,8 @@ from webhook.reach.ports import ALL_PORTS, Ports
 from webhook.reach.relation import bits_of, minus, numbers
 from webhook.reach.scenario import Scenario
 from webhook.removal import ends, nothing_to_lose
+
+_MOST_FLOWS: Final = 5
 
 
 def run(ctx: Context) -> Iterator[Finding]:
@@ -38,9 +41,17 @@ def run(ctx: Context) -> Iterator[Finding]:
         elif ctx.operation is UPDATE and says_deny_all(ctx.policy, direction):
             level = Level.NOTE
         more = f" and {len(flows) - 1} more" if len(flows) > 1 else ""
-        message = f"cuts {flows[0]}{more}: no other rule allows it"
+        message = f"cuts {flows[0]}{more}"
         path = "spec" if ctx.operation is DELETE else path_of(ctx.policy, direction)
-        yield Finding(path, message, "apply its replacement first", level, f"{direction} {'; '.join(flows)}")
+        yield Finding(
+            path,
+            message,
+            "replace it first",
+            level,
+            f"{direction} {'; '.join(flows)}",
+            means="no other rule allows it",
+            detail=f"in all: {'; '.join(flows[:_MOST_FLOWS])}" if more else "",
+        )
 
 
 def _rules(policy: NetworkPolicy, direction: Direction) -> bool:
@@ -194,7 +205,7 @@ CHECK = Check(
             cluster=_CLUSTER,
             old=_policy(),
             object="",
-            says="cuts Pod/web-0 -> Pod/api-0: no other rule allows it; apply its replacement first",
+            says="cuts Pod/web-0 -> Pod/api-0: no other rule allows it; replace it first",
         ),
         Example(
             title="a rule that is narrowed",

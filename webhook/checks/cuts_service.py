@@ -25,9 +25,14 @@ def run(ctx: Context) -> Iterator[Finding]:
     for (level, direction), every in alike.items():
         names = [losing.service.metadata.name for losing in every]
         which = f"Service{'s' if len(names) > 1 else ''} {enumerate_some(names)}"
-        message = f"cuts every client off {which}{_on(every)}: {_who(ctx, found, every[0])} could reach {_it(every)}"
-        remedy = "add a rule for those it needs" if direction == "Ingress" else "add a rule to it"
-        yield Finding(path_of(ctx.policy, direction), message, remedy, level, f"{direction} {','.join(names)}")
+        yield Finding(
+            path_of(ctx.policy, direction),
+            f"cuts every client off {which}{_on(every)}",
+            "allow those it needs" if direction == "Ingress" else "allow the way to it",
+            level,
+            f"{direction} {','.join(names)}",
+            detail=f"until now {_who(ctx, found, every[0])} could reach {_it(every)}",
+        )
 
 
 def _cut(ctx: Context, found: Losses, losing: Losing) -> bool:
@@ -122,7 +127,7 @@ CHECK = Check(
             title="a rule that lets in nobody who is there",
             cluster=_CLUSTER,
             object=_policy(_NOBODY),
-            says="cuts every client off Service api on TCP 8080: Pod/web-0 could reach it; add a rule for those it",
+            says="cuts every client off Service api on TCP 8080; allow those it needs",
         ),
         Example(
             title="a rule for another port",
@@ -134,14 +139,14 @@ CHECK = Check(
             title="the only client is no longer let out",
             cluster=_CLUSTER + "---" + _policy(_WEB),
             object=_policy("  egress: [{ports: [{port: 53, protocol: UDP}]}]", "web", "web", "Egress"),
-            says="cuts every client off Service api on TCP 8080: Pod/web-0 could reach it; add a rule to it",
+            says="cuts every client off Service api on TCP 8080; allow the way to it",
         ),
         Example(
             title="an update that lets go of the last client",
             cluster=_CLUSTER,
             old=_policy(_WEB),
             object=_policy(_WEB.replace("app: web", "app: api")),
-            says="Pod/web-0 could reach it",
+            says="(until now Pod/web-0 could reach it)",
         ),
         Example(
             title="deny all: stated, so only noted",

@@ -42,13 +42,17 @@ def run(ctx: Context) -> Iterator[Finding]:
             continue
         for level, records in by_level.items():
             name = losing.service.metadata.name
-            which = f"Service {name} of {_kinds(ctx, records)}{_on(losing, records)}"
-            if level is Level.WARNING:
-                message = f"cuts the API server off {which}: {_consequence(records)}"
-            else:
-                message = f"may cut the API server off {which}: it comes from outside the pods"
-            remedy = "add a rule for its addresses, or without from"
-            yield Finding(path_of(ctx.policy, losing.direction), message, remedy, level, f"{losing.direction} {name}")
+            certain = level is Level.WARNING
+            ports = _ports_behind(losing, records)
+            yield Finding(
+                path_of(ctx.policy, losing.direction),
+                f"{'cuts' if certain else 'may cut'} the API server off Service {name}",
+                f"let all in on {ports}",
+                level,
+                f"{losing.direction} {name}",
+                means=_consequence(records) if certain else "it is no pod",
+                detail=f"{_kinds(ctx, records)} sends it there, on {ports}; a rule for the API server's addresses will do",
+            )
 
 
 def _level(ctx: Context, found: Losses, losing: Losing, port: int | None) -> Level | None:
@@ -93,12 +97,13 @@ def _ports(record: Record, losing: Losing) -> Iterator[int | None]:
         yield record.service.port or _PORT
 
 
-def _on(losing: Losing, records: list[Record]) -> str:
+def _ports_behind(losing: Losing, records: list[Record]) -> str:
+    """The ports of the pods behind them, as policies see them."""
     ports = NO_PORTS
     for port in {p for record in records for p in _ports(record, losing)}:
         for _, targets in losing.targets(port):
             ports = union(ports, targets)
-    return f" on {describe_ports(ports)}"
+    return describe_ports(ports)
 
 
 def _kinds(ctx: Context, records: list[Record]) -> str:
@@ -113,7 +118,7 @@ def _consequence(records: list[Record]) -> str:
     if all(isinstance(record, APIService) for record in records):
         return "its API answers no more"
     policies = {w.failure_policy for r in records if isinstance(r, WebhookConfiguration) for w in r.webhooks}
-    return "what it is asked about is refused" if "Fail" in policies else "it is asked no more"
+    return "what it judges fails" if "Fail" in policies else "it is asked no more"
 
 
 _CLUSTER = """
@@ -185,13 +190,14 @@ CHECK = Check(
             title="only pods are let in",
             cluster=_WEBHOOK,
             object=_SAME_NAMESPACE,
-            says="cuts the API server off Service guard of ValidatingWebhookConfiguration guard on TCP 8443: what it is",
+            says="cuts the API server off Service guard: what it judges fails; let all in on TCP 8443 "
+            "(ValidatingWebhookConfiguration guard sends it there",
         ),
         Example(
             title="an aggregated API",
             cluster=_API,
             object=_SAME_NAMESPACE,
-            says="cuts the API server off Service guard of APIService v1.guard.example.com on TCP 8443: its API answers",
+            says="cuts the API server off Service guard: its API answers no more; let all in on TCP 8443 (APIService v1.guard.",
         ),
         Example(
             title="another port",

@@ -33,6 +33,7 @@ from webhook.removal import nothing_to_lose
 _UDP: Final = "UDP"
 _TCP: Final = "TCP"
 _ASKED: Final[Mapping[Protocol, Ports]] = {p: port_range(p, DNS_PORT, DNS_PORT) for p in (_UDP, _TCP)}
+_SHORT_SELECTOR: Final = 30
 _STEPS_OF_A_STACK: Final = 40
 
 
@@ -57,8 +58,15 @@ def run(ctx: Context) -> Iterator[Finding]:
         yield _finding(ctx, judge, found[_BLOCKED])
     elif _UDP_ALONE in found:
         who = affected(ctx, members(ctx, found[_UDP_ALONE]))
-        seen = f"{who} may ask for names over UDP only: answers too large for it fail"
-        yield Finding("spec.egress", seen, f"allow TCP {judge.resolvers.port}, too", Level.NOTE, _value(who))
+        yield Finding(
+            "spec.egress",
+            f"{who} may ask the DNS over UDP only",
+            f"allow TCP {judge.resolvers.port}, too",
+            Level.NOTE,
+            _value(who),
+            means="large answers fail",
+            detail=who.in_full,
+        )
 
 
 def _finding(ctx: Context, judge: "_Judge", blocked: Sequence[Cell]) -> Finding:
@@ -76,11 +84,12 @@ def _finding(ctx: Context, judge: "_Judge", blocked: Sequence[Cell]) -> Finding:
         level = Level.NOTE
     return Finding(
         "spec.egress" if ctx.policy.spec.egress else "spec.policyTypes",
-        f"{who} cannot ask the cluster DNS: no name resolves",
+        f"no name resolves in {who}",
         f"allow UDP and TCP {resolvers.port} to {resolvers.where}",
         level,
         _value(who),
         causes=rules_about(ctx, EGRESS, resolvers.numbers),
+        detail=f"{who.in_full} cannot ask the cluster DNS",
     )
 
 
@@ -170,12 +179,13 @@ class _Resolvers:
 
     @property
     def where(self) -> str:
-        """The peer."""
+        """The peer; of a long selector the namespace alone."""
         if self._by_address:
             return f"ipBlock {self._by_address}/32 (NodeLocal DNSCache)"
         for found in self._found.services:
             namespace, selector = found.service.metadata.namespace, found.service.spec.selector
-            return f"{namespace} {describe(selector)}" if selector else f"namespace {namespace}"
+            shown = describe(selector)
+            return f"{namespace} {shown}" if 0 < len(shown) <= _SHORT_SELECTOR else f"namespace {namespace}"
         return "the cluster DNS"
 
     @property
@@ -464,53 +474,52 @@ CHECK = Check(
             title="egress to a database, and the rule for DNS forgotten",
             cluster=_CLUSTER,
             object=_policy(_TO_DB),
-            says="1 pod (Pod/api-1) cannot ask the cluster DNS: no name resolves; "
-            "allow UDP and TCP 53 to kube-system k8s-app=kube-dns",
+            says="no name resolves in Pod/api-1; allow UDP and TCP 53 to kube-system k8s-app=kube-dns",
         ),
         Example(
             title="the outside, but HTTPS only",
             cluster=_CLUSTER,
             object=_policy("{ports: [{port: 443}]}"),
-            says="cannot ask the cluster DNS",
+            says="1 pod (Pod/api-1) cannot ask the cluster DNS",
         ),
         Example(
             title="a wide range of addresses",
             cluster=_CLUSTER,
             object=_policy(_to("203.0.113.0/24", 443, "TCP")),
-            says="cannot ask the cluster DNS",
+            says="1 pod (Pod/api-1) cannot ask the cluster DNS",
         ),
         Example(
             title="53 is allowed, and the DNS pods listen on 5353",
             cluster=_OPENSHIFT + _SHOP,
             object=_policy(_TO_DB, "{to: [{namespaceSelector: {}}], ports: [{port: 53, protocol: UDP}]}"),
-            says="allow UDP and TCP 5353 to openshift-dns",
+            says="allow UDP and TCP 5353 to namespace openshift-dns",
         ),
         Example(
             title="an update that loses the rule for DNS, while another policy still allows the database",
             cluster=_CLUSTER + "---" + _policy(_TO_DB, name="db"),
             old=_policy(_BOTH),
             object=_policy(_to("192.0.2.1/32", 443, "TCP")),
-            says="cannot ask the cluster DNS",
+            says="1 pod (Pod/api-1) cannot ask the cluster DNS",
         ),
         Example(
             title="all egress denied, in so many words: a note",
             cluster=_CLUSTER,
             object=_policy(),
-            says="cannot ask the cluster DNS",
+            says="1 pod (Pod/api-1) cannot ask the cluster DNS",
             level=Level.NOTE,
         ),
         Example(
             title="a namespace that is being filled: a note",
             cluster=_CLUSTER.replace("{name: shop}", '{name: shop, creationTimestamp: "2025-12-31T23:56:00Z"}'),
             object=_policy(_TO_DB),
-            says="cannot ask the cluster DNS",
+            says="1 pod (Pod/api-1) cannot ask the cluster DNS",
             level=Level.NOTE,
         ),
         Example(
             title="DNS over UDP alone: a note",
             cluster=_CLUSTER,
             object=_policy(_TO_DB, _TO_DNS.format(ports="{port: 53, protocol: UDP}")),
-            says="1 pod (Pod/api-1) may ask for names over UDP only: answers too large for it fail; allow TCP 53, too",
+            says="Pod/api-1 may ask the DNS over UDP only: large answers fail; allow TCP 53, too",
             level=Level.NOTE,
         ),
     ),

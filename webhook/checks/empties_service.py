@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from webhook.backends import endpoints, matched
 from webhook.check import Check, Context, Example, Finding, Level, Operation, count
 from webhook.model.cluster import Cluster
-from webhook.model.objects import POD, Pod, Service
+from webhook.model.objects import POD, Labels, Pod, Service
 from webhook.model.selectors import describe, equality_selector
 
 
@@ -19,8 +19,12 @@ def run(ctx: Context) -> Iterator[Finding]:
     lost = count(len(had), "endpoint")
     if not new.spec.selector:
         if not _filled_by_others(ctx.cluster, old, had):
-            message = f"the selector is gone: the Service keeps its {lost} and follows its pods no more"
-            yield Finding("spec.selector", message, f"put it back: {_as_yaml(old)}")
+            yield Finding(
+                "spec.selector",
+                f"its selector is gone, its {lost} {'stays' if len(had) == 1 else 'stay'}",
+                f"put back {_as_yaml(old.spec.selector)}",
+                means="no new pod is found",
+            )
         return
     classes = matched(ctx, new)
     if endpoints(new, classes):
@@ -29,15 +33,24 @@ def run(ctx: Context) -> Iterator[Finding]:
         ctx.unknown.add("pods: not all are known, so whether a Service loses its endpoints was not judged")
         return
     if old.spec.selector == new.spec.selector:
-        path, what = "spec.publishNotReadyAddresses", "publishNotReadyAddresses off:"
-        remedy = "leave it on until they are ready"
+        path, remedy = "spec.publishNotReadyAddresses", "leave it on"
+        which = "publishNotReadyAddresses off, no pod"
     else:
-        path, what = "spec.selector", f"selector {equality_selector(new.spec.selector)}:"
-        remedy = f"keep {_as_yaml(old)} until then"
+        now, before = new.spec.selector, old.spec.selector
+        changed = {k: v for k, v in now.items() if before.get(k) != v} or now
+        path, which = "spec.selector", f"no pod with {equality_selector(changed)}"
+        remedy = f"keep {_as_yaml({k: v for k, v in before.items() if now.get(k) != v} or before)}"
     pods = [p for c in classes for p in c.pods.values()]
-    seen = f"none of {count(len(pods), 'pod')} is ready" if pods else "no pod runs yet" if classes else "no pod has it"
-    value = describe(new.spec.selector)
-    yield Finding(path, f"{what} {seen}, so it loses its {lost}", remedy if classes else "", value=value)
+    yield Finding(
+        path,
+        f"{which} {'is ready' if pods else 'runs yet' if classes else 'is there'}",
+        remedy if classes else "",
+        value=describe(new.spec.selector),
+        means=f"it loses its {lost}",
+        detail=f"of {count(len(pods), 'pod')} with {equality_selector(new.spec.selector)} none is ready"
+        if pods
+        else "",
+    )
 
 
 def _filled_by_others(cluster: Cluster, service: Service, had: Collection[Pod]) -> bool:
@@ -46,8 +59,8 @@ def _filled_by_others(cluster: Cluster, service: Service, had: Collection[Pod]) 
     return any(not known.issuperset(found.addresses) for found in cluster.slices_of(*service.key))
 
 
-def _as_yaml(service: Service) -> str:
-    return ", ".join(f"{k}: {v}" for k, v in service.spec.selector.items())
+def _as_yaml(labels: Labels) -> str:
+    return ", ".join(f"{k}: {v}" for k, v in labels.items())
 
 
 _PODS = """
@@ -88,21 +101,22 @@ CHECK = Check(
             cluster=_PODS,
             old=_BLUE,
             object=_GREEN,
-            says="none of 1 pod is ready, so it loses its 1 endpoint",
+            says="no pod with slot=green is ready: it loses its 1 endpoint; keep slot: blue (of 1 pod with app=web,slot=green "
+            "none is ready)",
         ),
         Example(
             title="the selector is lost",
             cluster=_PODS,
             old=_BLUE,
             object=_SERVICE.format(selector="", more=""),
-            says="the selector is gone: the Service keeps its 1 endpoint and follows its pods no more",
+            says="its selector is gone, its 1 endpoint stays: no new pod is found; put back app: web, slot: blue",
         ),
         Example(
             title="pods that are not ready are no longer published",
             cluster=_PODS,
             old=_SERVICE.format(selector="selector: {slot: green}, ", more=", publishNotReadyAddresses: true"),
             object=_SERVICE.format(selector="selector: {slot: green}, ", more=""),
-            says="publishNotReadyAddresses off",
+            says="publishNotReadyAddresses off, no pod is ready: it loses its 1 endpoint; leave it on",
         ),
     ),
     good=(

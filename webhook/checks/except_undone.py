@@ -61,7 +61,7 @@ def _judge(ctx: Context, direction: Direction) -> Iterator[Finding]:
                 ctx.spend(8 * (1 + len(others)))
                 excepted = parse_cidr(cidr)
                 if excepted is not None and (undone_by := _undoing(ctx, own, others, excepted)):
-                    message = f"except {cidr} excepts nothing: {undone_by} it through again"
+                    message = f"except {cidr} is undone by {undone_by}"
                     yield Finding(f"{path}.ipBlock.except[{k}]", message, "except it there, too", value=cidr)
 
 
@@ -72,7 +72,7 @@ def _undoing(ctx: Context, own: _Admission, others: Sequence[_Admission], except
     letting = [a for a in others if a.ranges is _EVERYWHERE or _overlap(a.ranges, excepted)]
     for other in letting:
         if _has_ports(other, own) and other.lets_through(excepted):
-            return f"{other.at} lets"
+            return other.at
     if own.names - frozenset().union(*(a.names for a in letting)):
         return ""
     pieces = [own.ports]
@@ -88,7 +88,7 @@ def _undoing(ctx: Context, own: _Admission, others: Sequence[_Admission], except
             (excepted,), (r for a in there for r in a.ranges or ())
         ):
             return ""
-    return "other rules together let"
+    return "other rules together"
 
 
 def _has_ports(other: _Admission, own: _Admission) -> bool:
@@ -180,18 +180,18 @@ CHECK = Check(
         Example(
             title="a rule that lets everything through on the same port",
             object=_policy(_ALL_BUT_METADATA.replace("}}]}", "}}], ports: [{port: 80}]}"), "{ports: [{port: 80}]}"),
-            says="except 169.254.169.254/32 excepts nothing: spec.egress[1] lets it through again; except it there, too",
+            says="except 169.254.169.254/32 is undone by spec.egress[1]; except it there, too",
         ),
         Example(
             title="another policy of the namespace",
             cluster=_policy("{}", name="allow-all"),
             object=_policy(_ALL_BUT_METADATA, selector=_API),
-            says="except 169.254.169.254/32 excepts nothing: policy allow-all lets it through again",
+            says="except 169.254.169.254/32 is undone by policy allow-all",
         ),
         Example(
             title="a second peer of the same rule",
             object=_policy(_ALL_BUT_PRIVATE.replace("}}]}", "}}, {ipBlock: {cidr: 10.0.0.0/8}}]}")),
-            says="except 10.0.0.0/8 excepts nothing: spec.egress[0].to[1] lets it through again",
+            says="except 10.0.0.0/8 is undone by spec.egress[0].to[1]",
         ),
         Example(
             title="two rules that together have all of it",
@@ -200,7 +200,7 @@ CHECK = Check(
                 "{to: [{ipBlock: {cidr: 10.0.0.0/9}}]}",
                 "{to: [{ipBlock: {cidr: 10.128.0.0/9}}]}",
             ),
-            says="except 10.0.0.0/8 excepts nothing: other rules together let it through again",
+            says="except 10.0.0.0/8 is undone by other rules together",
         ),
     ),
     good=(

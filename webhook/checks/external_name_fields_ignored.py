@@ -1,10 +1,13 @@
 """Fields of a Service that nothing reads: what DNS alone serves has no selector and translates no port."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from webhook.backends import backends, headless, served_by_proxy
 from webhook.check import Check, Context, Example, Finding, Level, View, enumerate_some
 from webhook.model.objects import Service, ServicePort
+
+_IN_DNS: Final = "the type is an alias in DNS: nothing else of it is read"
 
 
 def run(ctx: Context) -> Iterator[Finding]:
@@ -16,17 +19,21 @@ def run(ctx: Context) -> Iterator[Finding]:
             ctx.spend(4)
             if numbers := _other_numbers(ctx, port):
                 meant = enumerate_some(map(str, numbers))
-                message = f"headless: no port is translated, clients must ask for {meant}, not {port.port}"
-                remedy = f"write port: {meant}" if len(numbers) == 1 else ""
-                yield Finding(f"spec.ports[{i}].targetPort", message, remedy, value=f"{port.port}:{port.target_port}")
+                yield Finding(
+                    f"spec.ports[{i}].targetPort",
+                    f"headless: clients must ask for {meant}, not {port.port}",
+                    f"write port: {meant}" if len(numbers) == 1 else "",
+                    value=f"{port.port}:{port.target_port}",
+                    detail="its name leads to the pods themselves: no port is translated",
+                )
 
 
 def _alias(ctx: Context) -> Iterator[Finding]:
     spec = ctx.service.spec
     if spec.selector:
         selector = ctx.compile_labels(spec.selector)
-        message = f"type ExternalName is an alias in DNS: its selector {selector} is ignored"
-        yield Finding("spec.selector", message, "drop it, or choose another type", value=str(selector))
+        message = f"ExternalName ignores its selector {selector}"
+        yield Finding("spec.selector", message, "drop it, or change the type", value=str(selector), detail=_IN_DNS)
     # Proxies that an Ingress or a route configures do read the ports.
     if not spec.ports or served_by_proxy(ctx):
         return
@@ -34,12 +41,12 @@ def _alias(ctx: Context) -> Iterator[Finding]:
     translated = next((i for i, p in enumerate(spec.ports) if p.target_port not in (None, p.port)), None)
     if translated is not None:
         port = spec.ports[translated]
-        message = f"type ExternalName is an alias in DNS: port {port.port} is not translated to {port.target_port}"
-        path, remedy = f"spec.ports[{translated}].targetPort", "clients need that name's own port"
-        yield Finding(path, message, remedy, value=f"{port.port}:{port.target_port}")
+        message = f"ExternalName translates no port: {port.port} does not lead to {port.target_port}"
+        path, remedy = f"spec.ports[{translated}].targetPort", "drop it"
+        yield Finding(path, message, remedy, value=f"{port.port}:{port.target_port}", detail=_IN_DNS)
         return
-    message = "type ExternalName is an alias in DNS: its ports are ignored, clients use the one that they ask for"
-    yield Finding("spec.ports", message, value=",".join(str(p.port) for p in spec.ports[:8]))
+    message = "ExternalName ignores its ports: clients get the one they ask for"
+    yield Finding("spec.ports", message, value=",".join(str(p.port) for p in spec.ports[:8]), detail=_IN_DNS)
 
 
 def _other_numbers(ctx: Context, port: ServicePort) -> list[int]:
@@ -97,23 +104,23 @@ CHECK = Check(
         Example(
             title="an ExternalName with a selector",
             object=_ALIAS.format(more=", selector: {app: db}"),
-            says="its selector app=db is ignored; drop it, or choose another type",
+            says="ExternalName ignores its selector app=db; drop it, or change the type",
         ),
         Example(
             title="an ExternalName that shall translate a port",
             object=_ALIAS.format(more=", ports: [{port: 80, targetPort: 8080}]"),
-            says="port 80 is not translated to 8080",
+            says="ExternalName translates no port: 80 does not lead to 8080; drop it",
         ),
         Example(
             title="an ExternalName with ports",
             object=_ALIAS.format(more=", ports: [{port: 5432}]"),
             view=View.CHECK,
-            says="its ports are ignored",
+            says="ignores its ports",
         ),
         Example(
             title="a headless Service that shall translate a port",
             object=_HEADLESS.format(port="port: 80, targetPort: 5432"),
-            says="headless: no port is translated, clients must ask for 5432, not 80; write port: 5432",
+            says="headless: clients must ask for 5432, not 80; write port: 5432",
         ),
         Example(
             title="the same by the port's name",

@@ -19,9 +19,10 @@ def run(ctx: Context) -> Iterator[Finding]:
     # kube-dns answers such a name with the address.
     if dns_of(ctx.cluster).is_core_dns is False or served_by_proxy(ctx):
         return
-    message = f"externalName {spec.external_name} is an address, not a name: CoreDNS answers NXDOMAIN"
-    remedy = "put it into an EndpointSlice instead"
-    yield Finding("spec.externalName", message, remedy, value=spec.external_name)
+    message = f"externalName {spec.external_name} is no name"
+    yield Finding(
+        "spec.externalName", message, "use an EndpointSlice", value=spec.external_name, means="CoreDNS answers NXDOMAIN"
+    )
 
 
 def _is_address(name: str) -> bool:
@@ -63,7 +64,9 @@ CHECK = Check(
     judges=(Service.kind,),
     rests_on=(INGRESS, HTTP_ROUTE),
     bad=(
-        Example(title="an address", object=_SERVICE, says="externalName 192.0.2.7 is an address, not a name: CoreDNS"),
+        Example(
+            title="an address", object=_SERVICE, says="externalName 192.0.2.7 is no name: CoreDNS answers NXDOMAIN"
+        ),
         Example(
             title="an address, with CoreDNS under kube-dns' name",
             cluster=_KUBE_DNS.replace(

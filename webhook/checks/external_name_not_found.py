@@ -11,6 +11,7 @@ from webhook.model.objects import NAMESPACE, SERVICE, Key, Service
 from webhook.model.selectors import looks_misspelt, nearest
 
 _PATH: Final = "spec.externalName"
+_CNAME: Final = "it is answered as a CNAME, and a CNAME gets no search path"
 _LONGEST_CHAIN: Final = 8
 """CoreDNS follows no more CNAMEs than this within the cluster (plugin/backend_lookup.go)."""
 _ALWAYS_THERE: Final[frozenset[Key]] = frozenset({("default", "kubernetes")})
@@ -31,8 +32,8 @@ def run(ctx: Context) -> Iterator[Finding]:
     elif name.domain and name.domain not in dns.domains:
         yield from _elsewhere(ctx, dns, name)
     elif _leads_back(ctx, dns, name):
-        message = f"externalName {spec.external_name} leads back to this Service: the name does not resolve"
-        yield Finding(_PATH, message, "name another Service", value=spec.external_name)
+        message = f"externalName {spec.external_name} leads back here"
+        yield Finding(_PATH, message, "name another", value=spec.external_name, means="it does not resolve")
     else:
         yield from _missing(ctx, dns, name)
 
@@ -41,8 +42,8 @@ def _short(ctx: Context, dns: ClusterDNS, name: ServiceName) -> Iterator[Finding
     """``svc.ns``: most such names are of the outside (example.com), so only one that is both is spoken of."""
     if name.key == ctx.service.key or not _found(ctx, name.key):
         return
-    message = f"externalName {ctx.service.spec.external_name} is no full name, and a CNAME gets no search path"
-    yield Finding(_PATH, message, _full(dns, name), value=ctx.service.spec.external_name)
+    written = ctx.service.spec.external_name
+    yield Finding(_PATH, f"externalName {written} is no full name", _full(dns, name), value=written, detail=_CNAME)
 
 
 def _full(dns: ClusterDNS, name: ServiceName) -> str:
@@ -56,8 +57,13 @@ def _elsewhere(ctx: Context, dns: ClusterDNS, name: ServiceName) -> Iterator[Fin
     slip = name.domain == DEFAULT_DOMAIN or any(looks_misspelt(name.domain, d) for d in dns.domains)
     if not slip and not (name.key != ctx.service.key and _found(ctx, name.key)):
         return
-    message = f"externalName ends in {name.domain}, but the cluster's domain is {dns.domain}: it does not resolve"
-    yield Finding(_PATH, message, f"write {dns.full_name(name)}", value=ctx.service.spec.external_name)
+    yield Finding(
+        _PATH,
+        f"the cluster domain is {dns.domain}",
+        f"write {dns.full_name(name)}",
+        value=ctx.service.spec.external_name,
+        detail=f"externalName ends in {name.domain}, which does not resolve here",
+    )
 
 
 def _missing(ctx: Context, dns: ClusterDNS, name: ServiceName) -> Iterator[Finding]:
@@ -66,12 +72,12 @@ def _missing(ctx: Context, dns: ClusterDNS, name: ServiceName) -> Iterator[Findi
     if _found(ctx, name.key):
         if not name.domain:
             # Proxies that resolve it themselves with a search path, as ingress-nginx does, get along with it.
-            message = f"externalName {written} has no cluster domain, and a CNAME gets no search path"
-            yield Finding(_PATH, message, _full(dns, name), Level.NOTE, written)
+            message = f"externalName {written} has no cluster domain"
+            yield Finding(_PATH, message, _full(dns, name), Level.NOTE, written, detail=_CNAME)
         return
     told = ctx.may_name_others or namespace == ctx.namespace
     if ctx.cluster.namespace_exists(namespace) is False and namespace not in _NAMESPACES_ALWAYS_THERE:
-        what = f"externalName {written}: there is no namespace {namespace}"
+        what = f"externalName: no namespace {namespace}"
         near = nearest(namespace, (n for n in ctx.cluster.namespace_names() if _has(ctx, n, name.service)))
         # One that is there under that name, and of all namespaces the nearest, is told only to who may know it.
         if near and (ctx.may_name_others or near == ctx.namespace):
@@ -82,7 +88,7 @@ def _missing(ctx: Context, dns: ClusterDNS, name: ServiceName) -> Iterator[Findi
     if not ctx.cluster.complete(SERVICE):
         ctx.unknown.add("services: not all are known, so ExternalNames that lead to none of the known were not judged")
         return
-    what = f"externalName {written}: there is no Service {name.service} in namespace {namespace}"
+    what = f"externalName: no Service {namespace}/{name.service}"
     near = nearest(
         name.service, (s.metadata.name for s in ctx.cluster.services_in(namespace) if s.key != ctx.service.key)
     )
@@ -179,14 +185,14 @@ CHECK = Check(
             cluster=_CLUSTER,
             object=_SERVICE.format(name="mysql.data.svc.cluster.local"),
             view=View.CHECK,
-            says="there is no Service mysql in namespace data",
+            says="externalName: no Service data/mysql; create it, or mend the name",
         ),
         Example(
             title="no such namespace",
             cluster=_CLUSTER,
             object=_SERVICE.format(name="postgres.storage.svc.cluster.local"),
             view=View.CHECK,
-            says="there is no namespace storage",
+            says="externalName: no namespace storage; create it, or mend the name",
         ),
         Example(
             title="a misspelt Service",
@@ -198,25 +204,25 @@ CHECK = Check(
             title="a misspelt namespace",
             cluster=_CLUSTER,
             object=_SERVICE.format(name="postgres.daata.svc"),
-            says="there is no namespace daata; write postgres.data.svc",
+            says="externalName: no namespace daata; write postgres.data.svc",
         ),
         Example(
             title="the cluster's domain is another",
             cluster=_CLUSTER.replace("cluster.local", "example.org"),
             object=_SERVICE.format(name="postgres.data.svc.cluster.local"),
-            says="the cluster's domain is example.org: it does not resolve; write postgres.data.svc.example.org",
+            says="the cluster domain is example.org; write postgres.data.svc.example.org (externalName ends in cluster.",
         ),
         Example(
             title="itself",
             cluster=_CLUSTER,
             object=_SERVICE.format(name="db.shop.svc.cluster.local"),
-            says="leads back to this Service",
+            says="leads back here: it does not resolve",
         ),
         Example(
             title="no full name",
             cluster=_CLUSTER,
             object=_SERVICE.format(name="postgres.data"),
-            says="a CNAME gets no search path; write postgres.data.svc.cluster.local",
+            says="externalName postgres.data is no full name; write postgres.data.svc.cluster.local",
         ),
         Example(
             title="a Service that may come later: a note",

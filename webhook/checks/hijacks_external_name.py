@@ -12,6 +12,7 @@ _TOP_LEVEL: Final = frozenset({"com", "net", "org", "io"})
 """Top-level domains under which names of the outside are looked up everywhere, and that nobody uses for anything else:
 ``dev``, ``app`` or ``shop`` are domains, too, and good names for a namespace.
 """
+_SEARCH: Final = "a pod looks a name up with its search path first, which has the Services' domain"
 
 
 def run(ctx: Context) -> Iterator[Finding]:
@@ -20,18 +21,19 @@ def run(ctx: Context) -> Iterator[Finding]:
     dns = dns_of(ctx.cluster)
     path, remedy = "metadata.namespace", "choose another namespace"
     if namespace in _TOP_LEVEL:
-        message = f"pods that look up {short} find this Service before the host of that name outside"
-        yield Finding(path, message, remedy, value=short)
+        message = f"pods that ask for {short} get this Service"
+        yield Finding(path, message, remedy, value=short, detail=f"not the host of that name outside: {_SEARCH}")
     elif namespace == "svc" or any(namespace == domain.partition(".")[0] for domain in dns.domains):
         level = Level.NOTE if dns.assumed and namespace != "svc" else Level.WARNING
-        message = f"pods look up names that end in .{namespace} among the Services of this namespace first"
-        yield Finding(path, message, remedy, level, short)
+        message = f"names ending in .{namespace} lead to this namespace first"
+        yield Finding(path, message, remedy, level, short, detail=_SEARCH)
     elif where := _used_as_host(ctx, short):
-        message = f"{short} is a host name in use ({where}): who looks it up finds this Service instead"
-        yield Finding("metadata.name", message, "choose another name", value=short)
+        message = f"pods that ask for {short} get this Service"
+        detail = f"a host of that name is in use ({where}): {_SEARCH}"
+        yield Finding("metadata.name", message, "choose another name", value=short, detail=detail)
     elif ctx.view is not View.ADMISSION and _is_external_name(ctx, short):  # the webhook shows no note
         # Mostly that is what people write who mean the Service; that it does not resolve, external-name-not-found tells.
-        message = f"{short} is the externalName of a Service: who looks it up finds this Service"
+        message = f"{short} is the externalName of a Service, and leads to this one"
         yield Finding("metadata.name", message, level=Level.NOTE, value=short)
 
 
@@ -102,19 +104,19 @@ CHECK = Check(
         Example(
             title="a namespace named com",
             object=_service("example", "com"),
-            says="pods that look up example.com find this Service before the host of that name outside",
+            says="pods that ask for example.com get this Service; choose another namespace",
         ),
         Example(
             title="a namespace named svc",
             object=_service("web", "svc"),
             view=View.CHECK,
-            says="pods look up names that end in .svc among the Services of this namespace first",
+            says="names ending in .svc lead to this namespace first",
         ),
         Example(
             title="a namespace named as the cluster's domain begins",
             cluster=_CORE_DNS,
             object=_service("web", "corp"),
-            says="names that end in .corp",
+            says="names ending in .corp",
         ),
         Example(
             title="a host name that an Ingress serves",
@@ -125,13 +127,13 @@ metadata: {name: shop, namespace: edge}
 spec: {rules: [{host: shop.dev}]}
 """,
             object=_service("shop", "dev"),
-            says="shop.dev is a host name in use (Ingress): who looks it up finds this Service instead",
+            says="pods that ask for shop.dev get this Service; choose another name (a host of that name is in use (Ingress)",
         ),
         Example(
             title="a host name that a policy knows",
             cluster=_POLICY,
             object=_service("partner", "app"),
-            says="partner.app is a host name in use (ClusterNetworkPolicy)",
+            says="a host of that name is in use (ClusterNetworkPolicy)",
         ),
         Example(
             title="the cluster's domain is not known, and may be cluster.local: a note",

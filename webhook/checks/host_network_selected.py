@@ -30,10 +30,10 @@ def run(ctx: Context) -> Iterator[Finding]:
     selected = selected_classes(ctx, policy)
     tally = _tally(ctx, selected)
     if tally.hosted:
-        seen = f"{tally.told()} in the host network: no policy binds {tally.them}"
-        remedy = f"restrict {'its node' if tally.hosted == 1 else 'their nodes'} instead" if tally.all else ""
+        seen = f"{tally.told()} in the host network"
+        remedy = f"restrict {'its node' if tally.hosted == 1 else 'their nodes'}" if tally.all else ""
         level, value = _level(ctx, tally, POD, *WORKLOADS), str(ctx.compile(policy.spec.pod_selector))
-        yield Finding("spec.podSelector", seen, remedy, level, value)
+        yield Finding("spec.podSelector", seen, remedy, level, value, means=f"no policy binds {tally.them}")
     for path, rule in policy.rules():
         ctx.spend()
         direction: Direction = "Ingress" if path.startswith("spec.ingress") else "Egress"
@@ -118,12 +118,19 @@ def _judge(
     level = _level(ctx, tally, POD, *WORKLOADS, *((NAMESPACE,) if peer.namespace_selector is not None else ()))
     if level is Level.WARNING and _by_address(ctx, rule, direction, selected):
         level = Level.NOTE
-    nodes = "its node's address does" if tally.hosted == 1 else "their nodes' addresses do"
-    seen = f"{tally.told('peer ')} in the host network: no selector matches {tally.them}, {nodes}"
+    nodes = "its node's address" if tally.hosted == 1 else "their nodes' addresses"
     remedy = "write an ipBlock" if tally.all else "add an ipBlock"
     if ctx.enforcement.engine == "Cilium":  # its ipBlocks match no node (facts 1.2)
         remedy = "write a CiliumNetworkPolicy for the entity remote-node"
-    yield Finding(path, seen, remedy, level, f"{pods} {namespaces}")
+    yield Finding(
+        path,
+        f"{tally.told('peer ')} in the host network",
+        remedy,
+        level,
+        f"{pods} {namespaces}",
+        means=f"no selector matches {tally.them}",
+        detail=f"to policies such a pod is {nodes}",
+    )
 
 
 def _selects_hosts(ctx: Context, selector: LabelSelector) -> bool:
@@ -213,13 +220,13 @@ CHECK = Check(
             title="a policy for pods of the host network",
             cluster=_CLUSTER,
             object=_policy("{matchLabels: {app: exporter}}"),
-            says="its pod runs in the host network: no policy binds it; restrict its node instead",
+            says="its pod runs in the host network: no policy binds it; restrict its node",
         ),
         Example(
             title="an ingress controller of the host network shall be let in",
             cluster=_CLUSTER,
             object=_policy(peer=_EDGE + ", podSelector: {matchLabels: {app: edge}}}"),
-            says="its peer pod runs in the host network: no selector matches it, its node's address does; write an ipBlock",
+            says="its peer pod runs in the host network: no selector matches it; write an ipBlock",
         ),
         Example(
             title="a namespace in which all pods are of the host network",

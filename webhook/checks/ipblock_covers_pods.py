@@ -40,23 +40,23 @@ def _judge(ctx: Context, path: str, block: IPBlock) -> Finding | None:
     if what:
         gap = ctx.enforcement.gap(Feature.POD_IP_BLOCK)
         if gap is not None:
-            return Finding(path, f"{block.cidr} {what}: {gap.who} {gap.effect}", gap.remedy, value=block.cidr)
+            return Finding(path, f"{block.cidr} {what}", gap.remedy, value=block.cidr, means=f"{gap.who} {gap.effect}")
     single = network.prefixlen == network.max_prefixlen
     nodes = known.nodes.within(network, excepted)
     if single and nodes:
         gap = ctx.enforcement.gap(Feature.NODE_IP_BLOCK)
         seen = f"{block.cidr} is a node's address"
         if gap is not None:
-            return Finding(path, f"{seen}: {gap.who} {gap.effect}", gap.remedy, value=block.cidr)
-        return Finding(path, f"{seen}: what it masquerades comes from there", "", Level.NOTE, block.cidr)
+            return Finding(path, seen, gap.remedy, value=block.cidr, means=f"{gap.who} {gap.effect}")
+        return Finding(path, seen, "", Level.NOTE, block.cidr, means="what it masquerades comes from there")
     if not what and pods:
-        what = f"covers the addresses of {count(pods, 'pod')}"
+        what = f"covers {count(pods, 'pod')}"
     if what:
-        means = "it changes with the pod" if single else "not every engine matches pods by them"
-        return Finding(path, f"{block.cidr} {what}: {means}", "select them by labels", Level.NOTE, block.cidr)
+        means = "it changes with the pod" if single else "not every engine matches pods by it"
+        return Finding(path, f"{block.cidr} {what}", "select by labels", Level.NOTE, block.cidr, means=means)
     if nodes and path.startswith("spec.ingress"):
         seen = f"{block.cidr} covers {count(nodes, 'node')}"
-        return Finding(path, f"{seen}: what they masquerade comes from there", "", Level.NOTE, block.cidr)
+        return Finding(path, seen, "", Level.NOTE, block.cidr, means="what they masquerade comes from there")
     return None
 
 
@@ -68,7 +68,7 @@ def _of_pods(ctx: Context, known: "_Known", network: Network, pods: int) -> str:
         inside = network.version == node_range.version and network.subnet_of(node_range)  # type: ignore[arg-type]
         # Some engines have ranges of their own, and leave what the node says aside.
         if inside and known.pods.within(node_range, ()):
-            return "lies in the range of a node's pods"
+            return "is a pod range"
     if (
         pods >= _MANY
         and pods == known.pods.number(network.version)
@@ -76,7 +76,7 @@ def _of_pods(ctx: Context, known: "_Known", network: Network, pods: int) -> str:
         and not known.nodes.within(network, ())
         and ctx.cluster.complete(POD, NODE)
     ):
-        return f"is the range of the cluster's {pods} pods"
+        return "is the pod range"
     return ""
 
 
@@ -250,26 +250,25 @@ CHECK = Check(
             title="the cluster's pods by their range, on Cilium",
             cluster=_cluster() + _cilium(),
             object=_ingress("10.244.0.0/16"),
-            says="10.244.0.0/16 is the range of the cluster's 3 pods: Cilium matches no pods by their addresses; "
-            "select them by labels",
+            says="10.244.0.0/16 is the pod range: Cilium matches no pod by IP; select by labels",
         ),
         Example(
             title="the range of a node's pods, on Cilium",
             cluster=_cluster("10.244.1.0/24") + _cilium(),
             object=_egress("10.244.1.64/26"),
-            says="10.244.1.64/26 lies in the range of a node's pods: Cilium matches no pods by their addresses",
+            says="10.244.1.64/26 is a pod range: Cilium matches no pod by IP",
         ),
         Example(
             title="a pod's address, on Cilium",
             cluster=_cluster() + _cilium(),
             object=_egress("10.244.1.5/32"),
-            says="10.244.1.5/32 is a pod's address: Cilium matches no pods by their addresses; select them by labels",
+            says="10.244.1.5/32 is a pod's address: Cilium matches no pod by IP; select by labels",
         ),
         Example(
             title="a node's address, as for its API server, on Cilium",
             cluster=_cluster() + _cilium(),
             object=_egress("192.168.1.10/32"),
-            says="192.168.1.10/32 is a node's address: Cilium matches no nodes by their addresses; "
+            says="192.168.1.10/32 is a node's address: Cilium matches no node by IP; "
             "set policy-cidr-match-mode to nodes",
         ),
         Example(
@@ -283,7 +282,7 @@ CHECK = Check(
             title="a wide range with pods somewhere in it",
             cluster=_cluster() + _cilium(),
             object=_ingress("10.0.0.0/8", "10.244.1.7/32"),
-            says="10.0.0.0/8 covers the addresses of 2 pods",
+            says="10.0.0.0/8 covers 2 pods",
             level=Level.NOTE,
         ),
         Example(

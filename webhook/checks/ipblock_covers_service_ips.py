@@ -70,20 +70,29 @@ class _Hit(Struct, frozen=True):
 def _finding(ctx: Context, path: str, hit: _Hit, level: Level) -> Finding:
     own = hit.service is not None and hit.service.metadata.namespace == ctx.namespace
     if hit.service is None:
-        what, whose = f"{hit.block} is a range of Service addresses", "the pods'"
+        what, whose = f"{hit.block} is for Services", "their pods'"
         if hit.block.num_addresses == 1:
-            what = f"{hit.block} is an address of Services"
+            what = f"{hit.block} is of a Service"
     else:
         namespace, name = hit.service.key
         shown = f"Service {name if own else f'{namespace}/{name}'}"
-        what = f"{hit.block} is the address of {shown if own or ctx.may_name_others else 'a Service elsewhere'}"
+        what = f"{hit.block} is {shown if own or ctx.may_name_others else 'a Service elsewhere'}"
         whose = "its pods'" if hit.service.spec.selector else "its endpoints'"
-    remedy = "select the pods" if hit.service is None or hit.service.spec.selector else "write their addresses"
+    remedy = "select their pods" if hit.service is None else "select its pods"
+    if hit.service is not None and not hit.service.spec.selector:
+        remedy = "write its endpoints"
     if ctx.enforcement.engine in BEFORE_DNAT:
-        message = f"{what}: {ctx.enforcement.engine} sees it, other engines see {whose}"
-        return Finding(path, message, "", Level.NOTE, str(hit.block))
-    effect = f"this lets nothing {'in' if hit.direction == 'Ingress' else 'out'}"
-    return Finding(path, f"{what}: engines see {whose} instead, {effect}", remedy, level, str(hit.block))
+        means = f"{ctx.enforcement.engine} sees it, other engines see {whose}"
+        return Finding(path, what, "", Level.NOTE, str(hit.block), means=means)
+    return Finding(
+        path,
+        what,
+        remedy,
+        level,
+        str(hit.block),
+        means=f"lets nothing {'in' if hit.direction == 'Ingress' else 'out'}",
+        detail=f"the address is translated before policies are asked: they see {whose}",
+    )
 
 
 # --- what is known of Services' addresses
@@ -337,33 +346,33 @@ CHECK = Check(
             title="a Service's address",
             cluster=_CLUSTER,
             object=_policy("10.96.7.7/32"),
-            says="10.96.7.7/32 is the address of Service db: engines see its pods' instead, this lets nothing out; "
-            "select the pods",
+            says="10.96.7.7/32 is Service db: lets nothing out; select its pods",
         ),
         Example(
             title="the API server's address",
             cluster=_CLUSTER,
             object=_policy("10.96.0.1/32"),
-            says="is the address of Service default/kubernetes: engines see its endpoints' instead",
+            says="is Service default/kubernetes: lets nothing out; write its endpoints (the address is translated "
+            "before policies are asked: they see its endpoints')",
         ),
         Example(
             title="the range of all Services",
             cluster=_CLUSTER,
             object=_policy("10.96.0.0/16"),
             view=View.CHECK,
-            says="10.96.0.0/16 is a range of Service addresses: engines see the pods' instead",
+            says="10.96.0.0/16 is for Services: lets nothing out; select their pods",
         ),
         Example(
             title="an IPv6 range",
             cluster=_CLUSTER,
             object=_policy("fd00:96::/120"),
-            says="fd00:96::/120 is a range of Service addresses",
+            says="fd00:96::/120 is for Services",
         ),
         Example(
             title="the DNS Service's address, without NodeLocal DNSCache",
             cluster=_CLUSTER,
             object=_policy("10.96.0.10/32", more=", ports: [{port: 53, protocol: UDP}]"),
-            says="10.96.0.10/32 is the address of Service kube-system/kube-dns",
+            says="10.96.0.10/32 is Service kube-system/kube-dns",
         ),
         Example(
             title="beside a selector for the Service's pods: a note",

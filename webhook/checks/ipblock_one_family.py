@@ -19,10 +19,10 @@ def run(ctx: Context) -> Iterator[Finding]:
         other = 10 - version
         yield Finding(
             f"spec.{word}[{rule}].{peers}[{peer}].ipBlock.cidr",
-            f"every ipBlock of its {word} is IPv{version}, its pods have IPv{other} too: by that nothing outside gets "
-            f"{'in' if direction == 'Ingress' else 'through'}",
+            f"its {word} ipBlocks are all IPv{version}, its pods have IPv{other} too",
             f"add the IPv{other} range",
             value=f"{direction} IPv{version}",
+            detail=f"by IPv{other} nothing outside gets {'in' if direction == 'Ingress' else 'through'}",
         )
 
 
@@ -104,8 +104,7 @@ CHECK = Check(
             title="everybody, but by IPv4 only",
             cluster=_DUAL,
             object=_ingress("0.0.0.0/0"),
-            says="every ipBlock of its ingress is IPv4, its pods have IPv6 too: by that nothing outside gets in; "
-            "add the IPv6 range",
+            says="its ingress ipBlocks are all IPv4, its pods have IPv6 too; add the IPv6 range",
         ),
         Example(
             title="egress by IPv6 only",
@@ -115,7 +114,7 @@ CHECK = Check(
                 types="Egress",
                 rules="egress: [{to: [{podSelector: {}}, {ipBlock: {cidr: '2001:db8::/32'}}]}]",
             ),
-            says="every ipBlock of its egress is IPv6, its pods have IPv4 too",
+            says="its egress ipBlocks are all IPv6, its pods have IPv4 too",
         ),
     ),
     good=(

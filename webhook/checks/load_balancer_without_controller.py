@@ -33,21 +33,23 @@ def run(ctx: Context) -> Iterator[Finding]:
         named = own or waiting[0]
         told = own is not None or ctx.may_name_others
         who = f"Service {named.metadata.name if own else '/'.join(named.key)}" if told else "another Service"
-        seen = f"none of {count(len(others), 'other LoadBalancer')}{of_class} has an address" if len(others) > 1 else ""
-        message = (
-            f"{who}{'' if seen else of_class} has waited for its address over 10 minutes{', ' + seen if seen else ''}"
-        )
-        yield Finding("spec.type", f"{message}: nobody provides it", "write NodePort, or install MetalLB", value=wanted)
+        detail = f"none of {count(len(others), 'other LoadBalancer')}{of_class} has one: nobody provides them here"
+        message = f"{who} has waited over 10 minutes for its address"
+        yield Finding("spec.type", message, "write NodePort", value=wanted, detail=f"{detail}; or install MetalLB")
         return
     if providers:
         return
     if not known(ctx):
         ctx.unknown.add("load balancers: not all nodes and workloads are known, so who provides them was not judged")
         return
-    message = (
-        "nobody is seen here who provides load balancers (a cloud, MetalLB, kube-vip, ServiceLB): it stays pending"
+    yield Finding(
+        "spec.type",
+        "nobody is seen to provide load balancers",
+        level=Level.NOTE,
+        value=wanted,
+        means="it stays pending",
+        detail="looked for: a cloud's controller, MetalLB, kube-vip, ServiceLB",
     )
-    yield Finding("spec.type", message, level=Level.NOTE, value=wanted)
 
 
 def _wants_one(service: Service, wanted: str) -> bool:
@@ -130,27 +132,27 @@ CHECK = Check(
             title="another one has waited for an hour",
             cluster=_service("api", _SINCE_AN_HOUR) + _node(),
             object=_service(),
-            says="Service api has waited for its address over 10 minutes: nobody provides it; write NodePort",
+            says="Service api has waited over 10 minutes for its address; write NodePort",
         ),
         Example(
             title="Cilium is there, and has no addresses to give",
             cluster=_service("api", _SINCE_AN_HOUR) + _service("old", _SINCE_AN_HOUR) + _CILIUM,
             object=_service(),
             view=View.CHECK,
-            says="over 10 minutes, none of 2 other LoadBalancers has an address: nobody provides it",
+            says="none of 2 other LoadBalancers has one: nobody provides them here",
         ),
         Example(
             title="a class that nobody serves",
             cluster=_service("api", _SINCE_AN_HOUR, ", loadBalancerClass: example.com/lb") + _METALLB,
             object=_service(spec=", loadBalancerClass: example.com/lb"),
-            says="Service api of class example.com/lb has waited",
+            says="none of 1 other LoadBalancer of class example.com/lb has one",
         ),
         Example(
             title="nobody is seen who provides any: a note",
             cluster=_node("kind://docker/kind/kind-worker"),
             object=_service(),
             level=Level.NOTE,
-            says="nobody is seen here who provides load balancers",
+            says="nobody is seen to provide load balancers: it stays pending",
         ),
         Example(
             title="k3s without ServiceLB: a note",

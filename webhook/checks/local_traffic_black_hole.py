@@ -30,15 +30,17 @@ def run(ctx: Context) -> Iterator[Finding]:
         return  # the next pod may run elsewhere
     served = f"{count(len(ready), 'endpoint')} {'is' if len(ready) == 1 else 'are'}"
     if outside and (excluded := _excluded(ctx)) is not None and nodes <= excluded:
-        message = f"externalTrafficPolicy Local: its {served} only on nodes that load balancers leave out"
+        message = "externalTrafficPolicy Local: load balancers skip its nodes"
+        detail = f"its {served} only on nodes that load balancers leave out"
         level = _level(ctx, said_before=_said(ctx.old, "external_traffic_policy"))
         if not all(p.cloud for p in providers_of(ctx)):
             level = Level.NOTE  # whether that provider leaves them out is a setting of its own
-        yield Finding("spec.externalTrafficPolicy", message, "move it, or write Cluster", level, "Local")
+        yield Finding("spec.externalTrafficPolicy", message, "write Cluster", level, "Local", detail=detail)
     if inside and (clients := _clients(ctx, {p.key for p in staying})) and nodes.isdisjoint(clients):
-        message = f"internalTrafficPolicy Local: its {served} only on nodes where no client runs"
+        message = "internalTrafficPolicy Local: no client runs on its nodes"
+        detail = f"its {served} only on nodes where no client runs; or run it on each node"
         level = _level(ctx, said_before=_said(ctx.old, "internal_traffic_policy"))
-        yield Finding("spec.internalTrafficPolicy", message, "run it on each node, or write Cluster", level, "Local")
+        yield Finding("spec.internalTrafficPolicy", message, "write Cluster", level, "Local", detail=detail)
 
 
 def _said(old: object, field: str) -> bool:
@@ -148,22 +150,21 @@ CHECK = Check(
             title="a load balancer for pods of the control plane",
             cluster=_NODES + _pod("edge-1", "control-1"),
             object=_outside(),
-            says="externalTrafficPolicy Local: its 1 endpoint is only on nodes that load balancers leave out; "
-            "move it, or write Cluster",
+            says="externalTrafficPolicy Local: load balancers skip its nodes; write Cluster",
         ),
         Example(
             title="an update that keeps traffic local",
             cluster=_NODES + _pod("edge-1", "control-1"),
             old=_outside("Cluster"),
             object=_outside(),
-            says="load balancers leave out",
+            says="(its 1 endpoint is only on nodes that load balancers leave out)",
         ),
         Example(
             title="pods on a node where nothing else runs",
             cluster=_NODES + _pod("edge-1", "worker-1") + _pod("web-1", "worker-2", "web"),
             object=_inside(),
             view=View.CHECK,
-            says="internalTrafficPolicy Local: its 1 endpoint is only on nodes where no client runs",
+            says="internalTrafficPolicy Local: no client runs on its nodes; write Cluster",
         ),
         Example(
             title="MetalLB can be told not to leave nodes out: a note",

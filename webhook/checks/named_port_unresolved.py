@@ -22,8 +22,8 @@ def _judge(ctx: Context, entry: PortEntry, name: str) -> Iterator[Finding]:
     at = f"{entry.path}.port"
     lacking = f"no {entry.protocol} port {name}"
     if len(without) < len(entry.concerned.bearers):
-        message = f"{entry.some(without)} {lacking}: there {entry.effect}"
-        yield Finding(at, message, level=Level.NOTE, value=entry.value)
+        message = f"{entry.some(without)} {lacking}"
+        yield Finding(at, message, level=Level.NOTE, value=entry.value, means=f"there {entry.effect}")
         return
     early = comes_before_its_pods(ctx, said_before=_said_before(ctx, entry)) and not (
         ctx.old is None and is_slip(name, nearest(name, _names(entry)))
@@ -31,13 +31,13 @@ def _judge(ctx: Context, entry: PortEntry, name: str) -> Iterator[Finding]:
     level = Level.WARNING if _stands(ctx, entry, name) and not early else Level.NOTE
     if entry.concerned.protocols(name):  # under another protocol: FindPort wants both to be the same
         other = " and ".join(sorted(entry.concerned.protocols(name)))
-        seen = f"{entry.who} {name} as {other}, not {entry.protocol}: {entry.effect}"
+        seen = f"{entry.who} {name} as {other}, not {entry.protocol}"
         remedy = f"write protocol: {other}"
         if not entry.told:
-            seen, remedy = f"{entry.who} {name}, but not as {entry.protocol}: {entry.effect}", "write its protocol"
+            seen, remedy = f"{entry.who} {name}, but not as {entry.protocol}", "write its protocol"
     else:
-        seen, remedy = f"{entry.who} {lacking}: {entry.effect}", _instead(entry, name)
-    yield Finding(at, seen, remedy, level, entry.value)
+        seen, remedy = f"{entry.who} {lacking}", _instead(entry, name)
+    yield Finding(at, seen, remedy, level, entry.value, means=entry.effect)
 
 
 def _said_before(ctx: Context, entry: PortEntry) -> bool:
@@ -80,9 +80,9 @@ def _names(entry: PortEntry) -> list[str]:
 def _instead(entry: PortEntry, name: str) -> str:
     names = _names(entry)
     if not entry.told:
-        return "write the name in their containers' ports"
+        return "name it in their containers' ports"
     if not names:
-        return "write the number, or name it in the pods"
+        return "write the number"
     near = nearest(name, names)
     return f"write {near or enumerate_some(names, 4).replace(', ', ' or ')}"
 
@@ -135,7 +135,7 @@ CHECK = Check(
             title="a misspelt name",
             cluster=_CLUSTER,
             object=_policy("{port: htpp}"),
-            says="its pod has no TCP port htpp: this lets nothing in; write http",
+            says="its pod has no TCP port htpp: lets nothing in; write http",
         ),
         Example(
             title="a name that they do not have at all",
@@ -147,7 +147,7 @@ CHECK = Check(
             title="the name is there under another protocol",
             cluster=_CLUSTER,
             object=_policy("{port: dns, protocol: SCTP}", "{matchLabels: {app: dns}}"),
-            says="its pod template has dns as UDP, not SCTP: this lets nothing in; write protocol: UDP",
+            says="its pod template has dns as UDP, not SCTP: lets nothing in; write protocol: UDP",
         ),
         Example(
             title="the name is looked for among the peers' ports, not the policy's own",
@@ -161,13 +161,13 @@ spec:
   policyTypes: [Egress]
   egress: [{to: [{podSelector: {matchLabels: {app: api}}}], ports: [{port: dns, protocol: UDP}]}]
 """,
-            says="its peer pod has no UDP port dns: this lets nothing out",
+            says="its peer pod has no UDP port dns: lets nothing out",
         ),
         Example(
             title="some of the pods lack it",
             cluster=_CLUSTER,
             object=_policy("{port: http}", "{}"),
-            says="1 pod template (StatefulSet/dns) has no TCP port http",
+            says="StatefulSet/dns has no TCP port http",
             level=Level.NOTE,
         ),
     ),

@@ -10,6 +10,7 @@ from webhook.model.selectors import Selector, contradiction, nearest
 
 _ALWAYS_THERE: Final = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
 """The API server makes these itself (k8s.io/kubernetes pkg/controlplane SystemNamespaces)."""
+_NEARLY: Final = "one has nearly that name"
 _STEPS_OF_NEAREST: Final = 20
 """What it costs to compare two names."""
 
@@ -39,35 +40,47 @@ def _own_namespace(ctx: Context) -> Iterator[Finding]:
     if ctx.view is not View.CHECK or ctx.namespace in _ALWAYS_THERE:
         return
     if ctx.cluster.namespace_exists(ctx.namespace) is False:
-        message = f"namespace {ctx.namespace} does not exist: the API server will refuse this object"
+        message = f"namespace {ctx.namespace} is not there"
         near = nearest(ctx.namespace, ctx.cluster.namespace_names())
-        remedy = f"write namespace: {near}" if near else "create it, or put a Namespace beside it"
-        yield Finding("metadata.namespace", message, remedy, value=ctx.namespace)
+        remedy = f"write namespace: {near}" if near else "create it first"
+        means = "the API server refuses this"
+        yield Finding("metadata.namespace", message, remedy, value=ctx.namespace, means=means)
 
 
 def _judge(ctx: Context, path: str, selector: Selector, before: NetworkPolicyPeer | None) -> Iterator[Finding]:
-    what = f"no namespace is labelled {selector}"
+    what = _nowhere(selector)
     value = str(selector)
     if near := of_near_namespace(ctx, selector):
-        yield Finding(f"{path}.{near.path}", f"{what}; {near.seen}" if near.seen else what, near.remedy, value=value)
+        yield Finding(f"{path}.{near.path}", what, near.remedy, value=value, means=near.seen)
         return
     if before and before.namespace_selector is not None:
         was = ctx.compile(before.namespace_selector)
         if was != selector and ctx.namespaces_matching(was):
-            message = f"{what}; before this update it was one ({was})"
-            yield Finding(path, message, "kubectl get ns --show-labels", value=value)
+            yield Finding(path, what, "compare labels", value=value, means=f"the old {was} did")
             return
     if not ctx.cluster.complete(NAMESPACE):
         ctx.unknown.add("namespaces: not all are known, so a selector that matches none of the known was not judged")
         return
     names = [t for t in selector.terms if t.key == NAME_LABEL and t.operator == "In"]
     if ctx.view is View.CHECK and names:
-        message = f"there is no namespace {', '.join(sorted(names[0].values))}: nobody gets in"
+        message = f"there is no namespace {', '.join(sorted(names[0].values))}"
         yield Finding(
-            f"{path}.{names[0].path}", message, "create it, or write the name of one that is there", value=value
+            f"{path}.{names[0].path}", message, "create it, or mend the name", value=value, means=_effect(path)
         )
         return
-    yield Finding(path, what, "kubectl get ns --show-labels", Level.NOTE, value)
+    yield Finding(path, what, "compare labels", Level.NOTE, value)
+
+
+def _nowhere(selector: Selector) -> str:
+    """``no namespace has team=web``; ``there is no namespace web`` for the name label."""
+    term = selector.terms[0]
+    if len(selector.terms) == 1 and term.key == NAME_LABEL and term.operator == "In":
+        return f"there is no namespace {' or '.join(sorted(term.values))}"
+    return f"no namespace has {selector}"
+
+
+def _effect(path: str) -> str:
+    return "nobody gets in by it" if path.startswith("spec.ingress") else "nothing gets out by it"
 
 
 def _missing_names(ctx: Context, path: str, selector: Selector) -> Iterator[Finding]:
@@ -82,11 +95,9 @@ def _missing_names(ctx: Context, path: str, selector: Selector) -> Iterator[Find
             near = nearest(name, set(ctx.cluster.namespace_names()) - term.values)
             message = f"there is no namespace {name}"
             if near and ctx.may_name_others:
-                yield Finding(f"{path}.{term.path}", message, f"did you mean {near}?", value=name)
+                yield Finding(f"{path}.{term.path}", message, f"write {near}", value=name)
             elif near:
-                yield Finding(
-                    f"{path}.{term.path}", f"{message}; one is nearly that", "look at its spelling", value=name
-                )
+                yield Finding(f"{path}.{term.path}", message, "look at its spelling", value=name, means=_NEARLY)
             elif ctx.cluster.complete(NAMESPACE):
                 level = Level.WARNING if ctx.view is View.CHECK else Level.NOTE
                 yield Finding(f"{path}.{term.path}", message, "create it, or remove the name", level, name)
@@ -137,26 +148,26 @@ CHECK = Check(
             title="the label that nobody sets",
             cluster=_CLUSTER,
             object=_POLICY.format(selector="{matchLabels: {name: monitoring}}"),
-            says="no namespace is labelled name=monitoring; write kubernetes.io/metadata.name: monitoring",
+            says="no namespace has name=monitoring; write kubernetes.io/metadata.name: monitoring",
         ),
         Example(
             title="a misspelt name",
             cluster=_CLUSTER,
             object=_POLICY.format(selector="{matchLabels: {kubernetes.io/metadata.name: monitorng}}"),
-            says="metadata.name=monitorng; did you mean monitoring?",
+            says="there is no namespace monitorng; write monitoring",
         ),
         Example(
             title="a misspelt label",
             cluster=_CLUSTER,
             object=_POLICY.format(selector="{matchLabels: {team: operation}}"),
-            says="team=operation; did you mean operations?",
+            says="no namespace has team=operation; write team: operations",
         ),
         Example(
             title="an update that loses its namespace",
             cluster=_CLUSTER,
             old=_POLICY.format(selector="{matchLabels: {team: operations}}"),
             object=_POLICY.format(selector="{matchLabels: {team: payments}}"),
-            says="before this update it was one",
+            says="the old team=operations did",
         ),
         Example(
             title="a name that is not there, where all are known",

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from webhook.check import DELETE, UPDATE, Check, Context, Example, Finding, Level, count, enumerate_some
+from webhook.check import DELETE, UPDATE, Check, Context, Example, Finding, Level
 from webhook.concerned import neighbours, selected_classes
-from webhook.impact import impact
+from webhook.impact import affected, impact
 from webhook.model.cluster import PodClass
 from webhook.model.objects import NETWORK_POLICY, POD, WORKLOADS, Direction, NetworkPolicy, Pod
 from webhook.parties import Parties
@@ -48,13 +48,15 @@ def run(ctx: Context) -> Iterator[Finding]:
     for directions, pods in _together(freed):
         words = " and ".join(d.lower() for d in directions)
         workloads = sorted({p.workload.partition("/")[2] for p in pods})
-        who = f"{count(len(pods), 'pod')} ({enumerate_some(workloads, 2)})"
+        who = affected(ctx, pods)
         if closes:
-            seen = f"closes {words} of {who}: Cilium's enable-policy is always"
+            seen, means, detail = f"closes {words} of {who}", "Cilium's enable-policy is always", who.in_full
         else:
-            seen = f"opens {words} of {who} to {_whom(ctx, change, pods, directions[0])}"
-        remedy = "apply its replacement first"
-        yield Finding(path, seen, remedy, level, f"{words} {','.join(workloads)}")
+            whom, new = _whom(ctx, change, pods, directions[0])
+            seen, means = f"opens {words} of {who} to {whom}", ""
+            detail = who.in_full + (f"; new: {new}" if new else "")
+        remedy = "replace it first"
+        yield Finding(path, seen, remedy, level, f"{words} {','.join(workloads)}", means=means, detail=detail)
 
 
 def _closes(ctx: Context) -> bool:
@@ -96,7 +98,7 @@ def _opened(change: Change, pods: list[Pod], direction: Direction) -> list[Pod]:
     return found
 
 
-def _whom(ctx: Context, change: Change, pods: list[Pod], direction: Direction) -> str:
+def _whom(ctx: Context, change: Change, pods: list[Pod], direction: Direction) -> tuple[str, str]:
     """To whom they are opened: ``everyone``, or whom administrators' policies leave; and who of them is new."""
     cells = dict.fromkeys(c for p in pods if (c := change.graph.cell_of(POD, p.key)) is not None)
     everyone = all(change.after.row(c, direction) == {ALL_PORTS: change.after.everyone()} for c in cells)
@@ -108,8 +110,8 @@ def _whom(ctx: Context, change: Change, pods: list[Pod], direction: Direction) -
     running = bits_of([n for n in numbers(new & ~change.graph.outside) if change.graph.cells[n].pods])
     who = Parties(ctx, change.graph).who(running | new & change.graph.outside, 2)[0]
     if not everyone:
-        return who or "more than before"
-    return f"everyone (new: {who})" if who else "everyone"
+        return who or "more than before", ""
+    return "everyone", who
 
 
 def _together(freed: dict[Direction, list[Pod]]) -> Iterator[tuple[Sequence[Direction], list[Pod]]]:
@@ -193,35 +195,35 @@ CHECK = Check(
             cluster=_CLUSTER,
             old=_policy(),
             object="",
-            says="opens ingress of 1 pod (Deployment/api) to everyone (new: Pod/db-0 and the outside); apply its rep",
+            says="opens ingress of Deployment/api to everyone; replace it first (1 pod (Deployment/api); new: ",
         ),
         Example(
             title="the state still holds the policy",
             cluster=_CLUSTER + "---" + _policy("{}", "Ingress, Egress"),
             old=_policy("{}", "Ingress, Egress"),
             object="",
-            says="opens ingress and egress of 2 pods (Deployment/api, Pod/db-0) to everyone",
+            says="opens ingress and egress of 2 workloads to everyone",
         ),
         Example(
             title="a podSelector that lets go of a workload",
             cluster=_CLUSTER,
             old=_policy("{}"),
             object=_policy(),
-            says="opens ingress of 1 pod (Pod/db-0) to everyone",
+            says="opens ingress of Pod/db-0 to everyone",
         ),
         Example(
             title="a direction that is dropped",
             cluster=_CLUSTER,
             old=_policy(types="Ingress, Egress"),
             object=_policy(),
-            says="opens egress of 1 pod (Deployment/api) to everyone",
+            says="opens egress of Deployment/api to everyone",
         ),
         Example(
             title="Cilium that closes what no policy selects",
             cluster=_CLUSTER + _CILIUM_ALWAYS,
             old=_policy() + "  ingress: [{}]",
             object="",
-            says="closes ingress of 1 pod (Deployment/api): Cilium's enable-policy is always",
+            says="closes ingress of Deployment/api: Cilium's enable-policy is always",
         ),
     ),
     good=(

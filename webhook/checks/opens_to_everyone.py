@@ -47,9 +47,11 @@ def _finding(ctx: Context, path: str, rule: NetworkPolicyRule, word: str, said: 
     if word == "to":
         return Finding(path, f"{said} lets {ports} out to everywhere", "list peers", Level.NOTE, value)
     if not said:
-        return Finding(path, f"no from: lets {ports} in from everyone, also from outside", "", Level.NOTE, value)
-    message = f"{said} means everyone, not nobody: it lets {ports} in, also from outside"
-    return Finding(path, message, "list peers, or drop the rule", value=value)
+        means = f"lets {ports} in from everyone, also from outside"
+        return Finding(path, "no from", "", Level.NOTE, value, means=means)
+    message = f"{said} lets everyone in, not nobody"
+    detail = f"it lets {ports} in, also from outside the cluster"
+    return Finding(path, message, "list peers, or drop the rule", value=value, detail=detail)
 
 
 _TEXT = """
@@ -102,20 +104,20 @@ CHECK = Check(
             cluster=_POD,
             object=_policy("ingress: [{from: [], ports: [{port: 8080}]}]"),
             view=View.CHECK,
-            says="from: [] means everyone, not nobody: it lets TCP 8080 in, also from outside; list peers",
+            says="from: [] lets everyone in, not nobody; list peers, or drop the rule (it lets TCP 8080 in, also from outside",
         ),
         Example(
             title="a template that left nothing",
             cluster=_POD,
             object=_policy("ingress:\n    - from:\n      ports: [{port: 8080}]"),
             view=View.CHECK,
-            says="from: null means everyone",
+            says="from: null lets everyone in",
         ),
         Example(
             title="an empty list that kubectl apply recorded",
             cluster=_POD,
             object=_policy(_ALL_CLIENTS, _applied('{"from":[],"ports":[{"port":8080}]}')),
-            says="from: [] means everyone",
+            says="from: [] lets everyone in",
         ),
         Example(
             title="nobody knows how it was written: a note",

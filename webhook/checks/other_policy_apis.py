@@ -26,20 +26,28 @@ def run(ctx: Context) -> Iterator[Finding]:
         read = [policy for policy in of_tier if policy not in ignored]
         if ignored:
             them = "it" if len(ignored) == 1 else "them"
-            yield _finding(ctx, ignored, f"too; {engine} does not carry {them} out")
+            yield _finding(ctx, ignored, f"{engine} does not carry {them} out")
         if read:
-            means = ("decides" if len(read) == 1 else "decide") if tier == "Admin" else ""
-            means = f"too, and {means} before it" if means else "too, but not any more once this policy selects them"
+            means = "this policy ends that"
+            if tier == "Admin":
+                means = "it decides first" if len(read) == 1 else "they decide first"
             unsure = not all(carried_out.get(policy.kind) for policy in read)
-            yield _finding(ctx, read, means + (", if the network plug-in knows such" if unsure else ""))
+            yield _finding(ctx, read, means, "if the network plug-in knows such" if unsure else "")
 
 
-def _finding(ctx: Context, policies: Sequence[AdminPolicy], means: str) -> Finding:
+def _finding(ctx: Context, policies: Sequence[AdminPolicy], means: str, unsure: str = "") -> Finding:
     who = count(len(policies), "policy", "policies") + " of administrators"
+    named = ""
     if ctx.may_name_others:
-        who = enumerate_some(f"{policy.kind.rpartition('/')[2]} {policy.name}" for policy in policies)
-    seen = f"{who} {'is' if len(policies) == 1 else 'are'} about its pods, {means}"
-    return Finding("spec.podSelector", seen, value=",".join(sorted(policy.name for policy in policies)))
+        names = [f"{policy.kind.rpartition('/')[2]} {policy.name}" for policy in policies]
+        who, named = (names[0], "") if len(names) == 1 else (who, enumerate_some(names, 5))
+    return Finding(
+        "spec.podSelector",
+        f"{who} {'selects' if len(policies) == 1 else 'select'} its pods, too",
+        value=",".join(sorted(policy.name for policy in policies)),
+        means=means,
+        detail=", ".join(filter(None, (named, unsure))),
+    )
 
 
 def _is_about(ctx: Context, policy: AdminPolicy, classes: Sequence[PodClass]) -> bool:
@@ -137,7 +145,7 @@ CHECK = Check(
             title="a policy of the tier Admin for the namespace",
             cluster=_CLUSTER + _admin("{namespaces: {matchLabels: {team: shop}}}") + _OVN,
             object=_POLICY,
-            says="AdminNetworkPolicy isolate-tenants is about its pods, too, and decides before it",
+            says="AdminNetworkPolicy isolate-tenants selects its pods, too: it decides first",
         ),
         Example(
             title="two, by labels of pods, and an engine that is not known",
@@ -145,20 +153,20 @@ CHECK = Check(
             + _admin("{pods: {namespaceSelector: {}, podSelector: {matchLabels: {app: api}}}}")
             + _admin("{namespaces: {}}", "b"),
             object=_POLICY,
-            says="AdminNetworkPolicy isolate-tenants, AdminNetworkPolicy b are about its pods, too, and decide before it, "
-            "if the network plug-in knows such",
+            says="2 policies of administrators select its pods, too: they decide first (AdminNetworkPolicy isolate-tenants, "
+            "AdminNetworkPolicy b, if the network plug-in knows such)",
         ),
         Example(
             title="a baseline, which this policy ends for its pods",
             cluster=_CLUSTER + _BASELINE,
             object=_POLICY,
-            says="ClusterNetworkPolicy default-deny is about its pods, too, but not any more once this policy selects them",
+            says="ClusterNetworkPolicy default-deny selects its pods, too: this policy ends that",
         ),
         Example(
             title="an engine that carries none of them out",
             cluster=_CLUSTER + _admin("{namespaces: {}}") + _KUBE_ROUTER,
             object=_POLICY,
-            says="AdminNetworkPolicy isolate-tenants is about its pods, too; kube-router does not carry it out",
+            says="AdminNetworkPolicy isolate-tenants selects its pods, too: kube-router does not carry it out",
         ),
     ),
     good=(

@@ -48,32 +48,31 @@ def _judge(
     before: NetworkPolicyPeer | None,
 ) -> Iterator[Finding]:
     at = f"{path}.podSelector"
-    word = path.rpartition(".")[2]
+    word = path.rpartition(".")[2].partition("[")[0]
     if namespaces == {ctx.namespace}:
         where = ""
     else:
         many = count(len(namespaces), "namespace")
         where = f" in {ctx.name_namespaces(namespaces) if len(namespaces) < 4 else many}"
-    what = f"{word} podSelector {selector} matches no pod{where}"
+    what = f"{word} {selector} matches no pod{where}"
     if near := of_misspelling(ctx, selector, namespaces):
-        yield Finding(f"{at}.{near.path}", f"{what}; {near.seen}", near.remedy, value=str(selector))
+        yield Finding(f"{at}.{near.path}", what, near.remedy, value=str(selector), means=near.seen)
         return
     # With a namespaceSelector beside it the author said where to look; alike pods elsewhere prove nothing then.
     if peer.namespace_selector is None and (elsewhere := of_another_namespace(ctx, selector, namespaces)):
-        remedy = "add a namespaceSelector"
-        yield Finding(at, f"{what} here, {elsewhere.seen}", remedy, value=str(selector))
+        seen, remedy = f"{word} {selector}: no pod here, {elsewhere.seen}", "add a namespaceSelector"
+        yield Finding(at, seen, remedy, value=str(selector))
         return
     if before and before != peer and before.pod_selector is not None:
         was = ctx.compile(before.pod_selector)
         if not was.empty and ctx.select(was, peer_namespaces(ctx, before)):
-            message = f"{what}; before this update it did ({was})"
-            yield Finding(at, message, "compare their labels", value=str(selector))
+            yield Finding(at, what, "compare labels", value=str(selector), means=f"the old {was} did")
             return
     if not ctx.cluster.complete(POD, *WORKLOADS, NAMESPACE):
         ctx.unknown.add("pods: not all are known, so a peer that matches none of the known ones was not judged")
         return
-    message = f"{what}{failing_term(ctx, selector, namespaces)}"
-    yield Finding(at, message, "compare their labels", Level.NOTE, str(selector))
+    failing = failing_term(ctx, selector, namespaces)
+    yield Finding(at, what, "compare labels", Level.NOTE, str(selector), means=failing)
 
 
 _CLUSTER = """
@@ -130,13 +129,13 @@ CHECK = Check(
             title="a misspelt label",
             cluster=_CLUSTER,
             object=_policy("{podSelector: {matchLabels: {app: fronted}}}"),
-            says="nearest is app=frontend (1 pod); write app: frontend",
+            says="from app=fronted matches no pod: 1 pod has app=frontend; write app: frontend",
         ),
         Example(
             title="pods of another namespace, without a namespaceSelector",
             cluster=_CLUSTER,
             object=_policy("{podSelector: {matchLabels: {app: prometheus}}}"),
-            says="matches no pod here, but 1 pod in namespace monitoring; add a namespaceSelector",
+            says="from app=prometheus: no pod here, but 1 in monitoring; add a namespaceSelector",
         ),
         Example(
             title="a misspelt label in another namespace",
@@ -144,14 +143,14 @@ CHECK = Check(
             object=_policy(
                 "{namespaceSelector: {matchLabels: {team: ops}}, podSelector: {matchLabels: {app: promethues}}}"
             ),
-            says="nearest is app=prometheus",
+            says="1 pod has app=prometheus",
         ),
         Example(
             title="an update that loses its clients",
             cluster=_CLUSTER,
             old=_policy("{podSelector: {matchLabels: {app: frontend}}}"),
             object=_policy("{podSelector: {matchLabels: {role: client}}}"),
-            says="before this update it did",
+            says="the old app=frontend did",
         ),
         Example(
             title="opt-in clients that may come later: a note",

@@ -48,14 +48,15 @@ def _judge(ctx: Context, path: str, first: int, peers: Sequence[NetworkPolicyPee
     done = ("gets in" if one else "get in") if direction == "Ingress" else f"{'is' if one else 'are'} reached"
     too = written.cells & ~meant.cells
     named = f" (also {Parties(ctx, impact(ctx).graph).who(too, 2)[0]})" if too and _may_name(ctx, namespaces) else ""
-    pods = f"{count(written.pods, 'pod')} of {where} {done}{named}"
-    message = f"two dashes mean OR: {pods}, not just the {meant.pods} with {pod_selector}"
+    pods = count(written.pods, "pod")
+    message = f"two dashes mean OR: {pods} {done}, not just {meant.pods}"
     # The second of the two items carries the dash too many.
     yield Finding(
         f"{path}[{first + 1}]",
         message,
         "drop the second dash",
         value=f"{namespace_selector} or {pod_selector}",
+        detail=f"{pods} of {where}{named}, not just the {meant.pods} with {pod_selector}",
     )
 
 
@@ -178,7 +179,8 @@ CHECK = Check(
             title="every pod of the namespace gets in",
             cluster=_CLUSTER,
             object=_POLICY,
-            says="2 pods of namespace default get in (also default/Pod/sleepybox2), not just the 1 with access=yes; drop the second dash",
+            says="two dashes mean OR: 2 pods get in, not just 1; drop the second dash (2 pods of namespace default (also "
+            "default/Pod/sleepybox2), not just the 1 with access=yes)",
         ),
         Example(
             title="the podSelector first",
@@ -195,7 +197,7 @@ spec:
         - podSelector: {matchLabels: {access: "yes"}}
         - namespaceSelector: {}
 """,
-            says="are reached (also Pod/lab9server, default/Pod/sleepybox2), not just the 1 with access=yes",
+            says="(also Pod/lab9server, default/Pod/sleepybox2), not just the 1 with access=yes",
         ),
     ),
     good=(

@@ -23,10 +23,15 @@ def run(ctx: Context) -> Iterator[Finding]:
             return
     if alike and all(_is_covered(ctx, direction, every) for direction, every in alike.items()):
         named = sorted({other.name.partition("/")[2] for every in alike.values() for other in every})
-        who = f"policies {enumerate_some(named, 2)} isolate" if len(named) > 1 else f"policy {named[0]} isolates"
-        allow = "allow" if len(named) > 1 else "allows"
-        message = f"adds nothing today: {who} the same pods and {allow} all that it does"
-        yield Finding("spec", message, "delete what is not needed", causes=("spec.ingress", "spec.egress"))
+        several = len(named) > 1
+        yield Finding(
+            "spec",
+            f"adds nothing to {'policies' if several else 'policy'} {enumerate_some(named, 2)}",
+            "delete one",
+            causes=("spec.ingress", "spec.egress"),
+            means=f"{'they allow' if several else 'it allows'} all of this",
+            detail="today they isolate the same pods" if several else "today it isolates the same pods",
+        )
 
 
 def _of_at_least_the_same_pods(ctx: Context) -> Iterator[Policy]:
@@ -137,7 +142,7 @@ CHECK = Check(
             title="a wider policy of all pods beside it",
             cluster=_others(_policy(_FROM_ALL, name="all", selector="{}")),
             object=_policy(_FROM_WEB),
-            says="adds nothing today: policy all isolates the same pods and allows all that it does",
+            says="adds nothing to policy all: it allows all of this; delete one",
         ),
         Example(
             title="two that allow it together",
@@ -145,13 +150,13 @@ CHECK = Check(
                 _policy("{ports: [{port: 8080}]}", name="clients"), _policy("{ports: [{port: 9090}]}", name="metrics")
             ),
             object=_policy("{ports: [{port: 8080}, {port: 9090}]}"),
-            says="policies clients, metrics isolate the same pods and allow all that it does",
+            says="adds nothing to policies clients, metrics: they allow all of this",
         ),
         Example(
             title="denied twice",
             cluster=_others(_policy(name="deny-all", selector="{}")),
             object=_policy(name="default-deny", selector="{}"),
-            says="policy deny-all isolates the same pods",
+            says="adds nothing to policy deny-all: it allows all of this; delete one (today it isolates the same pods)",
         ),
     ),
     good=(

@@ -20,15 +20,15 @@ def run(ctx: Context) -> Iterator[Finding]:
         other = " and ".join(sorted(protocols))
         if len(declaring) < len(entry.concerned.bearers):
             # What the others listen on nobody knows: ports need not be declared.
-            seen = f"{entry.some(declaring)} port {port} as {other}, not {entry.protocol}"
-            level = Level.NOTE
+            seen = f"{entry.some(declaring)} {port} as {other}, not {entry.protocol}"
+            level, means = Level.NOTE, ""
         else:
-            seen = f"{entry.who} port {port} as {other}, not {entry.protocol}: {entry.effect}"
-            level = Level.WARNING
+            seen = f"{entry.who} {port} as {other}, not {entry.protocol}"
+            level, means = Level.WARNING, entry.effect
         remedy = f"write protocol: {other}"
         if not entry.told:
-            seen, remedy = f"{entry.who} port {port}, but not as {entry.protocol}", "write its protocol"
-        yield Finding(f"{entry.path}.protocol", seen, remedy, level, entry.value)
+            seen, remedy = f"{entry.who} {port}, but not as {entry.protocol}", "write its protocol"
+        yield Finding(f"{entry.path}.protocol", seen, remedy, level, entry.value, means=means)
 
 
 _CLUSTER = """
@@ -75,13 +75,13 @@ CHECK = Check(
             title="UDP where the pods speak TCP",
             cluster=_CLUSTER,
             object=_policy("{port: 6514, protocol: UDP}"),
-            says="its pod template has port 6514 as TCP, not UDP: this lets nothing in; write protocol: TCP",
+            says="its pod template has 6514 as TCP, not UDP: lets nothing in; write protocol: TCP",
         ),
         Example(
             title="only some of the pods declare it: a note",
             cluster=_CLUSTER,
             object=_policy("{port: 6514, protocol: UDP}", "{}"),
-            says="1 pod template (Deployment/syslog) has port 6514 as TCP, not UDP",
+            says="Deployment/syslog has 6514 as TCP, not UDP",
             level=Level.NOTE,
         ),
     ),

@@ -11,7 +11,8 @@ def run(ctx: Context) -> Iterator[Finding]:
     if ctx.manifest is None:
         return
     for problem in refused(ctx.manifest.data):
-        yield Finding(format_path(problem.path), problem.message, problem.remedy, value=format_path(problem.path))
+        path = format_path(problem.path)
+        yield Finding(path, problem.message, problem.remedy, value=path, detail=problem.detail)
 
 
 _POLICY = """

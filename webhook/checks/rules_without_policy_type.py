@@ -22,9 +22,14 @@ def run(ctx: Context) -> Iterator[Finding]:
             continue
         word = direction.lower()
         rules_do = f"{word} rule does" if len(dead) == 1 else f"{len(dead)} {word} rules do"
-        message = f"policyTypes lacks {direction}: its {rules_do} nothing, {word} stays open"
-        remedy = f"add {direction}"
-        yield Finding(f"spec.{word}", message, remedy, value=word)
+        yield Finding(
+            f"spec.{word}",
+            f"policyTypes lacks {direction}",
+            f"add {direction}",
+            value=word,
+            means=f"its {rules_do} nothing",
+            detail=f"{word} stays as open as without this policy",
+        )
 
 
 _POLICY = """
@@ -50,7 +55,7 @@ CHECK = Check(
         Example(
             title="egress rules that do nothing",
             object=_POLICY.format(rest="policyTypes: [Ingress]\n  egress: [{ports: [{port: 443}]}]"),
-            says="policyTypes lacks Egress: its egress rule does nothing, egress stays open; add Egress",
+            says="policyTypes lacks Egress: its egress rule does nothing; add Egress",
         ),
         Example(
             title="ingress rules that do nothing",

@@ -1,10 +1,13 @@
 """A selector whose terms contradict each other."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from webhook.check import Check, Context, Example, Finding, Level
 from webhook.model.objects import NAME_LABEL, LabelSelector, NetworkPolicy
 from webhook.model.selectors import contradiction
+
+_SHORT_TERM: Final = 12
 
 
 def run(ctx: Context) -> Iterator[Finding]:
@@ -26,15 +29,19 @@ def _judge(ctx: Context, path: str, word: str, selector: LabelSelector | None, l
     if not terms:
         return
     together = " and ".join(map(str, terms))
-    why = ", but every namespace has it" if len(terms) == 1 else ""
-    consequence = "it selects nothing, ever" if level is Level.ERROR else "it lets in nobody, ever"
+    seen = f"{word} {together} never match"
+    consequence = "selects nothing" if level is Level.ERROR else "lets nobody in"
     if path.startswith("spec.egress"):
-        consequence = "it leads nowhere, ever"
-    remedy = f"remove {terms[-1]}" if len(terms) < 3 else "keep one of them"
+        consequence = "lets nothing out"
+    remedy = f"remove {terms[-1]}" if len(str(terms[-1])) <= _SHORT_TERM else "remove the last"
+    if len(terms) == 1:
+        seen, remedy = f"{terms[0]} matches no namespace, ever", "remove it"
+    elif len(terms) > 2:
+        remedy = "keep one of them"
     if all(t.operator == "In" for t in terms) and len(terms) > 1:
         values = sorted(frozenset().union(*(t.values for t in terms)))
-        remedy = f"for any of them write {terms[0].key} In [{', '.join(values)}]"
-    yield Finding(f"{path}.{terms[-1].path}", f"{word} wants {together}{why}: {consequence}", remedy, level, together)
+        remedy = f"write {terms[0].key} In [{', '.join(values)}]"
+    yield Finding(f"{path}.{terms[-1].path}", seen, remedy, level, together, means=consequence)
 
 
 _POLICY = """
@@ -94,7 +101,7 @@ CHECK = Check(
                 peer="{podSelector: {matchLabels: {app: web},"
                 " matchExpressions: [{key: app, operator: NotIn, values: [web]}]}}"
             ),
-            says="lets in nobody",
+            says="lets nobody in",
             level=Level.WARNING,
         ),
         Example(
@@ -103,7 +110,7 @@ CHECK = Check(
                 peer="{namespaceSelector: {matchExpressions:"
                 " [{key: kubernetes.io/metadata.name, operator: DoesNotExist}]}}"
             ),
-            says="but every namespace has it",
+            says="!kubernetes.io/metadata.name matches no namespace, ever: lets nobody in; remove it",
             level=Level.WARNING,
         ),
     ),

@@ -17,25 +17,40 @@ def run(ctx: Context) -> Iterator[Finding]:
             message = f"namespace {ctx.namespace} has no pod yet: the policy waits for the first one"
             yield Finding("spec.podSelector", message, level=Level.NOTE)
         return
-    what = f"podSelector {selector} matches no pod"
+    shown = f"podSelector {selector}"
+    what = f"{shown} matches no pod"
     value = str(selector)
     if near := of_misspelling(ctx, selector, here):
-        yield Finding(f"spec.podSelector.{near.path}", f"{what}; {near.seen}", near.remedy, value=value)
+        yield Finding(f"spec.podSelector.{near.path}", what, near.remedy, value=value, means=near.seen)
         return
     if elsewhere := of_another_namespace(ctx, selector, here):
-        remedy = "apply it there (-n)"
-        yield Finding("spec.podSelector", f"{what} here, {elsewhere.seen}", remedy, value=value)
+        seen = f"{shown}: no pod here, {elsewhere.seen}"
+        yield Finding("spec.podSelector", seen, elsewhere.remedy, value=value)
         return
     if isinstance(ctx.old, NetworkPolicy) and selected_before(ctx, ctx.old):
-        message = f"{what} any more: those it selected are no longer isolated by it"
-        yield Finding("spec.podSelector", message, "compare their labels", value=value)
+        yield Finding(
+            "spec.podSelector",
+            f"{what} any more",
+            "compare labels",
+            value=value,
+            means="isolates nothing",
+            detail="those that it selected until now are no longer isolated by it",
+        )
         return
     if not ctx.cluster.pods_known:
         ctx.unknown.add("pods: not all are known, so what selects none of the known ones was not judged")
         return
     level = Level.WARNING if ctx.sees_whole else Level.NOTE
-    message = f"{what}{failing_term(ctx, selector, here)}: it isolates nothing"
-    yield Finding("spec.podSelector", message, "compare their labels", level, value, proven=False)
+    yield Finding(
+        "spec.podSelector",
+        what,
+        "compare labels",
+        level,
+        value,
+        proven=False,
+        means="isolates nothing",
+        detail=failing_term(ctx, selector, here),
+    )
 
 
 def selected_before(ctx: Context, old: NetworkPolicy) -> bool:
@@ -79,7 +94,7 @@ CHECK = Check(
             title="a misspelt value",
             cluster=_PODS,
             object=_POLICY.format(namespace="shop", labels="app: apj"),
-            says="nearest is app=api (1 pod); write app: api",
+            says="podSelector app=apj matches no pod: 1 pod has app=api; write app: api",
         ),
         Example(
             title="the right value under the wrong key",
@@ -91,7 +106,7 @@ CHECK = Check(
             title="applied without -n",
             cluster=_PODS,
             object=_POLICY.format(namespace="default", labels="app: api"),
-            says="matches no pod here, but 1 pod in namespace shop; apply it there",
+            says="podSelector app=api: no pod here, but 1 in shop; apply it there (-n shop)",
         ),
         Example(
             title="an update that loses its pods",

@@ -9,6 +9,8 @@ from webhook.model.objects import NetworkPolicy, NetworkPolicySpec
 from webhook.model.schema import FieldProblem
 from webhook.written import written_of
 
+_DROPPED: Final = "the API server drops what it does not know, without a word, unless the client asks it to be strict"
+
 
 def run(ctx: Context) -> Iterator[Finding]:
     written = written_of(ctx)
@@ -16,29 +18,30 @@ def run(ctx: Context) -> Iterator[Finding]:
         return
     dropped = [problem for problem in written.decoding.unknown if problem.path[0] == "spec"]
     if not dropped and not value_at(written.text, ("spec",)):
-        message = "its spec is empty: it selects every pod of the namespace and lets nothing in"
-        yield Finding("spec", message, level=Level.NOTE, value="spec")
+        means = "it selects every pod here, lets nobody in"
+        yield Finding("spec", "its spec is empty", level=Level.NOTE, value="spec", means=means)
     level = Level.ERROR if ctx.view is View.CHECK else Level.WARNING
     for problem in dropped:
         if meaning := _meaning(problem, written.stored.spec):
             field = format_path(problem.path)
-            seen = f"{field} is no field: dropped, {meaning}"
-            yield Finding(field, seen, _remedy(problem, written.text), level, field)
+            shown = field.removeprefix("spec.")
+            remedy = _remedy(problem, written.text)
+            yield Finding(field, f"{shown} is no field", remedy, level, field, means=meaning, detail=_DROPPED)
 
 
 def _meaning(problem: FieldProblem, stored: NetworkPolicySpec) -> str:
     """What the policy does without the field; empty where nothing that it does became different by much."""
     parent = problem.path[1] if len(problem.path) > 2 else ""
     if parent in ("ingress", "egress"):
-        return "its rule is not what the text says"
+        return "it is dropped"
     everything = not stored.pod_selector.match_labels and not stored.pod_selector.match_expressions
     if parent == "podSelector":
-        return "this selects every pod here" if everything else ""
+        return "every pod is selected" if everything else ""
     # A field of spec itself: a rule list or the selector, by a name that the API does not have.
     lost = str(problem.path[1]).lower()
     if everything and "selector" in lost:
-        return "this selects every pod here"
-    return "the policy has none of these rules" if lost.startswith(("ing", "eg", "rule")) else ""
+        return "every pod is selected"
+    return "its rules are dropped" if lost.startswith(("ing", "eg", "rule")) else ""
 
 
 def _remedy(problem: FieldProblem, text: Mapping[str, Any]) -> str:
@@ -82,7 +85,7 @@ CHECK = Check(
         Example(
             title="labels straight under podSelector",
             object=_applied('{"podSelector":{"app":"api"}}', _ALL),
-            says="spec.podSelector.app is no field: dropped, this selects every pod here; write matchLabels: {app: api}",
+            says="podSelector.app is no field: every pod is selected; write matchLabels: {app: api}",
             level=Level.WARNING,
         ),
         Example(
@@ -91,7 +94,7 @@ CHECK = Check(
                 '{"podSelector":{"matchLabels":{"app":"api"}},"ingres":[{"from":[{"podSelector":{}}]}]}',
                 "{podSelector: {matchLabels: {app: api}}, policyTypes: [Ingress]}",
             ),
-            says="spec.ingres is no field: dropped, the policy has none of these rules; did you mean ingress?",
+            says="ingres is no field: its rules are dropped; write ingress",
             level=Level.WARNING,
         ),
         Example(
@@ -100,7 +103,7 @@ CHECK = Check(
                 '{"podSelector":{},"ingress":[{"form":[{"podSelector":{}}]}]}',
                 "{podSelector: {}, policyTypes: [Ingress], ingress: [{}]}",
             ),
-            says="spec.ingress[0].form is no field: dropped, its rule is not what the text says",
+            says="ingress[0].form is no field: it is dropped; write from",
             level=Level.WARNING,
         ),
         Example(

@@ -26,7 +26,7 @@ def run(ctx: Context) -> Iterator[Finding]:
     words = ("Service", "has") if len(same) == 1 else ("Services", "have")
     message = f"{words[0]} {enumerate_some(sorted(same))} {words[1]} the same selector and ports"
     selector = ctx.compile_labels(spec.selector)
-    yield Finding("spec.selector", message, "keep one, if both are not meant", value=str(selector))
+    yield Finding("spec.selector", message, "keep one of them", value=str(selector))
 
 
 def _ports(spec: ServiceSpec) -> frozenset[tuple[int, Protocol, int | str]]:
@@ -85,7 +85,7 @@ CHECK = Check(
             title="a copy whose selector was not changed",
             cluster=_service("web"),
             object=_service("worker"),
-            says="Service web has the same selector and ports; keep one, if both are not meant",
+            says="Service web has the same selector and ports; keep one of them",
         ),
         Example(
             title="the default targetPort, written out",

@@ -45,12 +45,13 @@ def _judge(ctx: Context, entry: PortEntry, port: int, hit: Sequence[Front]) -> I
     if own or ctx.may_name_others:
         name = service.name if own else f"{service.namespace}/{service.name}"
         numbers = " and ".join(map(str, left))
-        seen = f"{port} is Service {name}'s port, policies see its pods' {numbers}"
+        seen, means = f"{port} is Service {name}'s port", f"policies see its pods' {numbers}"
         remedy = f"write {numbers}"
     else:
-        seen = f"{port} is a Service's port in another namespace, policies see its pods'"
+        seen, means = f"{port} is a Service's port in another namespace", "policies see its pods'"
         remedy = "write its targetPort"
-    yield Finding(f"{entry.path}.port", seen, remedy, Level.NOTE if open_question else Level.WARNING, entry.value)
+    level = Level.NOTE if open_question else Level.WARNING
+    yield Finding(f"{entry.path}.port", seen, remedy, level, entry.value, means=means)
 
 
 _CLUSTER = """
@@ -123,13 +124,13 @@ CHECK = Check(
             title="ingress to the Service's port",
             cluster=_CLUSTER,
             object=_POLICY.format(ports="{port: 80}"),
-            says="80 is Service api's port, policies see its pods' 8080; write 8080",
+            says="80 is Service api's port: policies see its pods' 8080; write 8080",
         ),
         Example(
             title="egress to the Service's port",
             cluster=_CLUSTER,
             object=_EGRESS.format(more=""),
-            says="80 is Service api's port, policies see its pods' 8080; write 8080",
+            says="80 is Service api's port: policies see its pods' 8080; write 8080",
         ),
     ),
     good=(

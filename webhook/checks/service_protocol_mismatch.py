@@ -19,7 +19,7 @@ def run(ctx: Context) -> Iterator[Finding]:
             continue
         there = sorted(declared)
         who = enumerate_some((str(b) for b in backends(ctx) if any(p.number == number for p in b.declared)), 2)
-        message = f"{port.protocol} {port.port} leads to {number}, which {who} has as {' and '.join(there)} only"
+        message = f"{who} has {number} as {' and '.join(there)}, not {port.protocol}"
         level = Level.NOTE if headless(spec) else Level.WARNING
         yield Finding(
             f"spec.ports[{i}].protocol", message, f"write protocol: {there[0]}", level, f"{number}/{port.protocol}"
@@ -79,7 +79,7 @@ CHECK = Check(
             title="the default protocol before a UDP port",
             cluster=_DEPLOYMENT,
             object=_SERVICE.format(ports="{port: 8125}"),
-            says="TCP 8125 leads to 8125, which Deployment statsd has as UDP only; write protocol: UDP",
+            says="Deployment statsd has 8125 as UDP, not TCP; write protocol: UDP",
         ),
     ),
     good=(

@@ -68,14 +68,14 @@ def _finding(ctx: Context, scenario: Scenario, behind: Sequence[Cell]) -> Findin
         ports = union(ports, target_ports(ctx.service, cell.named))
     who, shown = affected(ctx, members(ctx, behind)), enumerate_some(describe(ports), 2)
     if not admitting:
-        seen, remedy = f"the policies of its {who} let nobody in", "add one that admits its clients"
+        seen, remedy = "its pods' policies let nobody in", "add one for its clients"
     elif admitted:
-        seen, remedy = f"the policies of its {who} admit {shown} from pods that are not there", ""
+        seen, remedy = f"its pods' policies let in {shown} only from pods that are not there", ""
     else:
         names = enumerate_some(sorted(p.name.partition("/")[2] for p in admitting), 2)
-        anybody = "anybody" if ctx.service.spec.type in _FROM_OUTSIDE else "any pod"
-        seen, remedy = f"no policy of its {who} admits {anybody} on {shown}", f"admit it in {names}"
-    return Finding("spec.ports", seen, remedy, level, shown)
+        nobody = "nobody" if ctx.service.spec.type in _FROM_OUTSIDE else "no pod"
+        seen, remedy = f"its pods' policies let {nobody} in on {shown}", f"allow it in {names}"
+    return Finding("spec.ports", seen, remedy, level, shown, detail=f"behind it: {who.in_full}")
 
 
 def _is_on_the_way(ctx: Context, scenario: Scenario, behind: Sequence[Cell], admitting: Sequence[Policy]) -> bool:
@@ -212,39 +212,39 @@ CHECK = Check(
             title="the policy admits the Service's port, and the pods listen on another",
             cluster=_CLUSTER + _policy(_FROM_WEB.format(port=80)),
             object=_service(),
-            says="no policy of its 1 pod (Pod/api-1) admits any pod on TCP 8080; admit it in api",
+            says="its pods' policies let no pod in on TCP 8080; allow it in api (behind it: 1 pod (Pod/api-1))",
         ),
         Example(
             title="a LoadBalancer, and another port admitted from everywhere",
             cluster=_CLUSTER + _policy("{ports: [{port: 9090}]}"),
             object=_service(type_="LoadBalancer"),
-            says="no policy of its 1 pod (Pod/api-1) admits anybody on TCP 8080",
+            says="its pods' policies let nobody in on TCP 8080",
         ),
         Example(
             title="clients outside only, and no way in from there",
             cluster=_CLUSTER + _policy(_FROM_BLOCK.format(cidr="203.0.113.0/24")),
             object=_service(),
-            says="admits any pod on TCP 8080",
+            says="let no pod in on TCP 8080",
         ),
         Example(
             title="an update that leads it to a port that is not admitted",
             cluster=_CLUSTER + _policy(_FROM_WEB.format(port=8080)),
             old=_service(),
             object=_service("{port: 80, targetPort: 9090}"),
-            says="admits any pod on TCP 9090",
+            says="let no pod in on TCP 9090",
         ),
         Example(
             title="all denied, in so many words: a note",
             cluster=_CLUSTER + _policy(name="default-deny", selector="{}"),
             object=_service(),
-            says="the policies of its 1 pod (Pod/api-1) let nobody in",
+            says="its pods' policies let nobody in",
             level=Level.NOTE,
         ),
         Example(
             title="clients that are yet to come: a note",
             cluster=_CLUSTER + _policy(_FROM_WEB.format(port=8080).replace("app: web", "api-client: 'true'")),
             object=_service(),
-            says="admit TCP 8080 from pods that are not there",
+            says="let in TCP 8080 only from pods that are not there",
             level=Level.NOTE,
         ),
     ),

@@ -16,29 +16,37 @@ def run(ctx: Context) -> Iterator[Finding]:
     here = {ctx.namespace}
     if ctx.select(selector, here):
         return
-    what = f"selector {selector} matches no pod"
+    shown = f"selector {selector}"
+    what = f"{shown} matches no pod"
     value = str(selector)
     if near := of_misspelling(ctx, selector, here):
         # A key with dots stands in brackets: spec.selector[app.kubernetes.io/name].
         path = f"spec.selector{near.path}" if near.path.startswith("[") else f"spec.selector.{near.path}"
-        yield Finding(path, f"{what}; {near.seen}", near.remedy, value=value)
+        yield Finding(path, what, near.remedy, value=value, means=near.seen)
         return
     if elsewhere := of_another_namespace(ctx, selector, here):
-        remedy = "apply it there (-n)"
-        yield Finding("spec.selector", f"{what} here, {elsewhere.seen}", remedy, value=value)
+        seen = f"{shown}: no pod here, {elsewhere.seen}"
+        yield Finding("spec.selector", seen, elsewhere.remedy, value=value)
         return
     if isinstance(ctx.old, Service) and ctx.old.spec.selector and ctx.old.spec.type != "ExternalName":
         was = ctx.compile_labels(ctx.old.spec.selector)
         if ctx.select(was, here):
-            message = f"{what}; before this update it did ({was})"
-            yield Finding("spec.selector", message, "compare their labels", value=value)
+            yield Finding("spec.selector", what, "compare labels", value=value, means=f"the old {was} did")
             return
     if not ctx.cluster.pods_known:
         ctx.unknown.add("pods: not all are known, so what selects none of the known ones was not judged")
         return
     level = Level.WARNING if ctx.sees_whole else Level.NOTE
-    message = f"{what}{failing_term(ctx, selector, here)}: it leads nowhere"
-    yield Finding("spec.selector", message, "compare their labels", level, value, proven=False)
+    yield Finding(
+        "spec.selector",
+        what,
+        "compare labels",
+        level,
+        value,
+        proven=False,
+        means="leads nowhere",
+        detail=failing_term(ctx, selector, here),
+    )
 
 
 _PODS = """
@@ -78,7 +86,7 @@ CHECK = Check(
             title="a misspelt value",
             cluster=_PODS,
             object=_SERVICE.format(labels="app: apii"),
-            says="nearest is app=api (1 pod template); write app: api",
+            says="selector app=apii matches no pod: 1 pod template has app=api; write app: api",
         ),
         Example(
             title="one label too many",
@@ -90,21 +98,21 @@ CHECK = Check(
             title="pods of another namespace",
             cluster=_PODS,
             object=_SERVICE.format(labels="app: batch"),
-            says="matches no pod here, but 1 pod in namespace jobs",
+            says="selector app=batch: no pod here, but 1 in jobs; apply it there (-n jobs)",
         ),
         Example(
             title="an update that loses its pods",
             cluster=_PODS,
             old=_SERVICE.format(labels="app: api"),
             object=_SERVICE.format(labels="app: storefront"),
-            says="before this update it did",
+            says="the old app=api did",
         ),
         Example(
             title="a complete state in which nothing matches",
             cluster=_PODS,
             object=_SERVICE.format(labels="app: storefront, tier: back"),
             view=View.CHECK,
-            says="(none has app=storefront): it leads nowhere",
+            says="leads nowhere; compare labels (no pod has app=storefront)",
         ),
         Example(
             title="sent before its Deployment: a note, judged again later",

@@ -36,8 +36,14 @@ def run(ctx: Context) -> Iterator[Finding]:
 def _finding(ctx: Context, behind: Sequence[Backend], odd: Sequence[Backend], outcome: str) -> Finding:
     selector = ctx.compile_labels(ctx.service.spec.selector)
     rest = [b for b in behind if b not in odd]
-    message = f"selector {selector} matches {enumerate_some(map(str, rest), 2)}, but {enumerate_some(map(str, odd), 2)}"
-    return Finding("spec.selector", f"{message} too: {outcome}", _remedy(ctx, rest, odd), value=str(selector))
+    return Finding(
+        "spec.selector",
+        f"selector matches {enumerate_some(map(str, odd), 2)}, too",
+        _remedy(ctx, rest, odd),
+        value=str(selector),
+        means=outcome,
+        detail=f"{selector} is meant for {enumerate_some(map(str, rest), 2)}",
+    )
 
 
 def _remedy(ctx: Context, rest: Sequence[Backend], odd: Sequence[Backend]) -> str:
@@ -54,7 +60,7 @@ def _remedy(ctx: Context, rest: Sequence[Backend], odd: Sequence[Backend]) -> st
         and all(b.labels.get(key) != value for b in odd)
     ]
     if not telling:
-        return "select a label that only one has"
+        return "add a label that it lacks"
     _, key = min(telling)
     return f"add {key}: {common[key]}"
 
@@ -67,7 +73,7 @@ def _by_port(
     if isinstance(target, int):
         having = [b for b in behind if any(p.number == target for p in b.declared)]
         odd = [b for b in behind if b not in having and _lacks(b, having)] if having else []
-        return (odd, f"{'it declares' if len(odd) == 1 else 'they declare'} no port {target}") if odd else None
+        return (odd, f"no port {target} there") if odd else None
     named = {b: b.numbers(target, port.protocol) for b in behind}
     having = [b for b in behind if named[b]]
     odd = [b for b in behind if not named[b] and not _serves(b, ports) and not b.passing and _all_apart(b, having)]
@@ -179,7 +185,8 @@ CHECK = Check(
             title="a worker that carries the same app label",
             cluster=_WEB_AND_WORKER,
             object=_SERVICE.format(selector="app: shop", port="port: 80, targetPort: 8080", more=""),
-            says="selector app=shop matches Deployment web, but Deployment worker too: it declares no port 8080; add tier: web",
+            says="selector matches Deployment worker, too: no port 8080 there; add tier: web (app=shop is meant for "
+            "Deployment web)",
         ),
         Example(
             title="a worker without the named port",
@@ -194,13 +201,13 @@ CHECK = Check(
             + _workload("cache", "app: shop", "{containerPort: 6379}", "StatefulSet"),
             object=_SERVICE.format(selector="app: shop", port="port: 80, targetPort: 8080", more=""),
             view=View.CHECK,
-            says="StatefulSet cache too: it declares no port 8080; select a label that only one has",
+            says="StatefulSet cache, too: no port 8080 there; add a label that it lacks",
         ),
         Example(
             title="a Job that carries the labels of the Deployment",
             cluster=_workload("web", "app: shop", _HTTP) + "---" + _workload("migrate", "app: shop", "", "Job"),
             object=_SERVICE.format(selector="app: shop", port="port: 80, targetPort: 8080", more=""),
-            says="Job migrate too",
+            says="Job migrate, too",
         ),
         Example(
             title="two applications",
@@ -208,7 +215,7 @@ CHECK = Check(
             + "---"
             + _workload("web", "app: storefront, team: blue", _HTTP),
             object=_SERVICE.format(selector="team: blue", port="port: 80, targetPort: 8080", more=""),
-            says="Deployment orders too: another app; add app: storefront",
+            says="Deployment orders, too: another app; add app: storefront",
         ),
     ),
     good=(

@@ -29,6 +29,7 @@ from webhook.model.objects import (
 _REFERRERS: Final = (INGRESS, HTTP_ROUTE, STATEFUL_SET, *WEBHOOK_CONFIGURATIONS, API_SERVICE)
 _GO_BEFORE: Final = frozenset({INGRESS, API_SERVICE})
 """What helm uninstall deletes before Services (pkg/release/v1/util/kind_sorter.go UninstallOrder of Helm 3 and 4)."""
+_MOST_NAMED: Final = 8
 _INSTANCE: Final = "app.kubernetes.io/instance"
 
 
@@ -45,10 +46,12 @@ def run(ctx: Context) -> Iterator[Finding]:
     # Helm deletes these only after Services, `kubectl delete -f` in the order of the file: they go in a moment.
     left = [r for r in found if not r.goes_too]
     level = Level.WARNING if left else Level.NOTE
-    shown = [r.told for r in (left or found)]
+    shown = list(dict.fromkeys(r.told for r in (left or found)))
     one = len(shown) == 1
-    message = f"{enumerate_some(dict.fromkeys(shown))} still {'names' if one else 'name'} it"
-    yield Finding("metadata.name", message, f"change or delete {'that' if one else 'those'} first", level)
+    message = f"{enumerate_some(shown, 1)} still {'names' if one else 'name'} it"
+    remedy = f"change or delete {'that' if one else 'those'} first"
+    named = "" if one else f"in all: {enumerate_some(shown, _MOST_NAMED)}"
+    yield Finding("metadata.name", message, remedy, level, detail=named)
 
 
 class _Referrer(Struct, frozen=True):
@@ -180,7 +183,8 @@ CHECK = Check(
             cluster=_WEBHOOK + "---" + _INGRESS,
             old=_service(),
             object="",
-            says="Ingress shop, ValidatingWebhookConfiguration shop-rules still name it",
+            says="Ingress shop and 1 more still name it; change or delete those first (in all: Ingress shop, "
+            "ValidatingWebhookConfiguration shop-rules)",
         ),
         Example(
             title="a route of another namespace",

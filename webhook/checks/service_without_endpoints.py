@@ -25,9 +25,14 @@ def run(ctx: Context) -> Iterator[Finding]:
     # whose Endpoints are kept for their annotations and are not mirrored (leader elections, Patroni).
     somebody_elses = bool(service.metadata.owner_references) or headless(service.spec)
     level = Level.WARNING if ctx.sees_whole and not somebody_elses else Level.NOTE
-    message = "no selector, no EndpointSlice: it leads nowhere"
-    remedy = f"add a selector, or a slice labelled kubernetes.io/service-name: {service.metadata.name}"
-    yield Finding("spec.selector", message, remedy, level)
+    yield Finding(
+        "spec.selector",
+        "no selector, no EndpointSlice",
+        "add one of them",
+        level,
+        means="leads nowhere",
+        detail=f"a slice belongs to it by the label kubernetes.io/service-name: {service.metadata.name}",
+    )
 
 
 _SERVICE = """
@@ -61,9 +66,9 @@ CHECK = Check(
             title="nothing beside it",
             object=_SERVICE,
             view=View.CHECK,
-            says="no EndpointSlice: it leads nowhere; add a selector, or a slice labelled kubernetes.io/service-name: legacy",
+            says="no EndpointSlice: leads nowhere; add one of them (a slice belongs to it by the label kubernetes.io/",
         ),
-        Example(title="on an update", old=_SERVICE, object=_SERVICE, says="it leads nowhere"),
+        Example(title="on an update", old=_SERVICE, object=_SERVICE, says="leads nowhere"),
         Example(
             title="a slice that names another Service",
             cluster=_SLICE.replace("service-name: legacy", "service-name: legacydb"),

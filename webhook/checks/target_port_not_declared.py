@@ -18,10 +18,10 @@ def run(ctx: Context) -> Iterator[Finding]:
             continue
         there = sorted({(p.number, p.protocol) for b in behind for p in b.declared})
         shown = enumerate_some((f"{n}" if protocol == "TCP" else f"{n}/{protocol}" for n, protocol in there), 4)
-        who = f"{enumerate_some(map(str, behind), 2)} {'declares' if len(behind) == 1 else 'declare'}"
+        who = f"{enumerate_some(map(str, behind), 1)} {'declares' if len(behind) == 1 else 'declare'}"
         path = f"spec.ports[{i}].{'targetPort' if port.target_port else 'port'}"
-        message = f"{who} no port {number}, only {shown}"
-        yield Finding(path, message, "make sure that something listens there", value=f"{number}/{port.protocol}")
+        message = f"{who} {shown}, not {number}"
+        yield Finding(path, message, "check that it listens there", value=f"{number}/{port.protocol}")
 
 
 _DEPLOYMENT = """
@@ -55,13 +55,13 @@ CHECK = Check(
             title="another number",
             cluster=_DEPLOYMENT,
             object=_SERVICE.format(port="port: 80, targetPort: 8000"),
-            says="Deployment api declares no port 8000, only 8080, 9090",
+            says="Deployment api declares 8080, 9090, not 8000; check that it listens there",
         ),
         Example(
             title="no targetPort: it is the port",
             cluster=_DEPLOYMENT,
             object=_SERVICE.format(port="port: 80"),
-            says="declares no port 80",
+            says="declares 8080, 9090, not 80",
         ),
     ),
     good=(

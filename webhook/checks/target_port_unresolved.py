@@ -39,14 +39,15 @@ def _judge(ctx: Context, path: str, port: ServicePort, name: str) -> Iterator[Fi
         early = comes_before_its_pods(ctx, said_before=_said_before(ctx, port)) and not (certain and ctx.old is None)
         # A headless Service leads to the pods all the same; only SRV records and what reads the port go without.
         level = Level.NOTE if early or headless(ctx.service.spec) else Level.WARNING
-        yield Finding(path, f"{what} no {protocol} port named {name}{seen}: {outcome}", remedy, level, value)
+        seen = f"{what} {name} as {seen}, not {protocol}" if seen else f"{what} no {protocol} port {name}"
+        yield Finding(path, seen, remedy, level, value, means=outcome)
     elif partly:
         pods = [p for b in partly for p in b.pods]
         without = sum(find_port(p, name, protocol) is None for p in pods)
         who = enumerate_some(map(str, partly), 2)
         what = f"{without} of {count(len(pods), 'pod')} of {who}" if without else f"the template of {who}"
-        message = f"{what} {'has' if without < 2 else 'have'} no {protocol} port named {name}: no traffic there"
-        yield Finding(path, message, "fine while a rollout is under way", Level.NOTE, value)
+        message = f"{what} {'has' if without < 2 else 'have'} no {protocol} port {name}"
+        yield Finding(path, message, "fine in a rollout", Level.NOTE, value, means="no traffic there")
 
 
 def _said_before(ctx: Context, port: ServicePort) -> bool:
@@ -73,12 +74,12 @@ def _instead(lacking: Sequence[Backend], port: ServicePort, name: str) -> tuple[
         *(frozenset((p.number, p.name, p.protocol) for p in b.declared) for b in lacking)
     )
     if other := sorted({protocol for _, named, protocol in declared if named == name}):
-        return f" (it is {', '.join(other)} there)", f"write protocol: {other[0]}", True
+        return " and ".join(other), f"write protocol: {other[0]}", True
     fitting = sorted((named, number) for number, named, protocol in declared if protocol == port.protocol)
     if close := nearest(name, (named for named, _ in fitting if named)):
         return "", f"write targetPort: {close}", is_slip(name, close)
     if not fitting:
-        return "", f"give the container's port the name {name}, or write its number", False
+        return "", "write the number", False
     same = [(named, number) for named, number in fitting if number == port.port]
     if len(fitting) == 1 or len(same) == 1:
         named, number = (same or fitting)[0]
@@ -140,7 +141,7 @@ CHECK = Check(
             title="another name",
             cluster=_DEPLOYMENT,
             object=_SERVICE.format(port="targetPort: http"),
-            says="Deployment api has no TCP port named http: no endpoints; write targetPort: web",
+            says="Deployment api has no TCP port http: no endpoints; write targetPort: web",
         ),
         Example(
             title="a misspelt name",
@@ -152,7 +153,7 @@ CHECK = Check(
             title="the name is there under another protocol",
             cluster=_DEPLOYMENT,
             object=_SERVICE.format(port="targetPort: dns"),
-            says="no TCP port named dns (it is UDP there): no endpoints; write protocol: UDP",
+            says="Deployment api has dns as UDP, not TCP: no endpoints; write protocol: UDP",
         ),
         Example(
             title="the containers declare nothing",
@@ -162,13 +163,13 @@ CHECK = Check(
             ),
             object=_SERVICE.format(port="targetPort: http"),
             view=View.CHECK,
-            says="give the container's port the name http, or write its number",
+            says="no endpoints; write the number",
         ),
         Example(
             title="pods of one workload differ, as in a rollout: a note",
             cluster=_ROLLOUT,
             object=_SERVICE.format(port="targetPort: http"),
-            says="1 of 1 pod of Deployment api has no TCP port named http",
+            says="1 of 1 pod of Deployment api has no TCP port http",
             level=Level.NOTE,
         ),
     ),

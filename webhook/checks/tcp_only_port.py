@@ -37,15 +37,15 @@ def _written(ctx: Context, entry: PortEntry) -> bool:
 def _finding(entry: PortEntry, port: int | str, others: list[str]) -> Finding:
     other = " and ".join(others)
     if port == _DNS:
-        seen = "port 53 without protocol is TCP only, DNS asks over UDP"
+        seen, means = "port 53 without protocol is TCP only", "DNS asks over UDP"
         remedy = "add 53 with UDP"
     elif entry.told:
-        seen = f"port {port} without protocol is TCP, {entry.who} it as {other}"
+        seen, means = f"port {port} without protocol is TCP", f"{entry.who} {other}"
         remedy = f"write protocol: {other}"
     else:
-        seen = f"port {port} without protocol is TCP, {entry.who} it, but not as TCP"
+        seen, means = f"port {port} without protocol is TCP", f"{entry.who} it, but not as TCP"
         remedy = "write its protocol"
-    return Finding(f"{entry.path}.protocol", seen, remedy, value=entry.value)
+    return Finding(f"{entry.path}.protocol", seen, remedy, value=entry.value, means=means)
 
 
 _CLUSTER = """
@@ -106,19 +106,19 @@ CHECK = Check(
             title="DNS without protocol",
             cluster=_CLUSTER,
             object=_EGRESS.format(ports="{port: 53}"),
-            says="port 53 without protocol is TCP only, DNS asks over UDP; add 53 with UDP",
+            says="port 53 without protocol is TCP only: DNS asks over UDP; add 53 with UDP",
         ),
         Example(
             title="a port that the pods declare as UDP",
             cluster=_CLUSTER,
             object=_INGRESS.format(app="statsd", ports="{port: 8125}"),
-            says="port 8125 without protocol is TCP, its pod template has it as UDP; write protocol: UDP",
+            says="port 8125 without protocol is TCP: its pod template has UDP; write protocol: UDP",
         ),
         Example(
             title="the same by name",
             cluster=_CLUSTER,
             object=_INGRESS.format(app="statsd", ports="{port: statsd}"),
-            says="port statsd without protocol is TCP, its pod template has it as UDP",
+            says="port statsd without protocol is TCP: its pod template has UDP",
         ),
     ),
     good=(

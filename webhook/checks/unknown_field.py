@@ -11,8 +11,9 @@ def run(ctx: Context) -> Iterator[Finding]:
     if ctx.manifest is None:
         return
     for problem in unknown_fields(ctx.manifest.data):
-        message = f"{problem.message}: kubectl refuses it, other clients drop it"
-        yield Finding(format_path(problem.path), message, problem.remedy, value=format_path(problem.path))
+        path = format_path(problem.path)
+        means, detail = "kubectl refuses it", "other clients have it dropped without a word"
+        yield Finding(path, problem.message, problem.remedy, value=path, means=means, detail=detail)
 
 
 _POLICY = """

@@ -21,10 +21,10 @@ def run(ctx: Context) -> Iterator[Finding]:
         if check not in ctx.check_ids:
             near = nearest(check, ctx.check_ids)
             remedy = f"write {WAIVER_PREFIX}{near}" if near else "netadmit checks lists them"
-            yield Finding(path, f"there is no check {check}: this waives nothing", remedy, value=check)
+            yield Finding(path, f"there is no check {check}", remedy, value=check, means="this waives nothing")
         elif not str(reason or "").strip():
-            message = f"the waiver of {check} gives no reason and so waives nothing"
-            yield Finding(path, message, "say why it is right here", value=check)
+            message = f"the waiver of {check} has no reason"
+            yield Finding(path, message, "say why it is right here", value=check, means="this waives nothing")
 
 
 _POLICY = """
@@ -58,7 +58,7 @@ CHECK = Check(
             title="no reason",
             object=_POLICY.format(waiver='peer-matches-nothing: ""'),
             view=View.CHECK,
-            says="gives no reason",
+            says="has no reason: this waives nothing",
         ),
     ),
     good=(

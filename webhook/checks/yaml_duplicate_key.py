@@ -11,8 +11,11 @@ def run(ctx: Context) -> Iterator[Finding]:
         return
     for duplicate in ctx.manifest.duplicate_keys:
         key = duplicate.path[-1]
-        message = f"{key} stands here twice: kubectl drops the first (line {duplicate.first.line}) without a word"
-        yield Finding(format_path(duplicate.path), message, "merge the two", value=format_path(duplicate.path))
+        path = format_path(duplicate.path)
+        means = f"kubectl drops the first (line {duplicate.first.line})"
+        yield Finding(
+            path, f"{key} stands here twice", "merge the two", value=path, means=means, detail="without a word"
+        )
 
 
 CHECK = Check(

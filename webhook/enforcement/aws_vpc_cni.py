@@ -111,9 +111,7 @@ def judge_auto_mode(cluster: Cluster) -> Sighting:
         return Sighting(State.UNKNOWN, AUTO_MODE, f"EKS Auto Mode's nodes: {clause}", f"EKS Auto Mode: {clause}")
     if not enabled:
         clause = f"{_KEY} is off"
-        return Sighting(
-            State.NOT_ENFORCED, AUTO_MODE, f"{where}: {clause}", f"EKS Auto Mode: {clause}", 'set it to "true"'
-        )
+        return Sighting(State.NOT_ENFORCED, AUTO_MODE, f"{where}: {clause}", clause, "set it to true")
     classes = {s.data.get("networkPolicy", "DefaultAllow") for s in cluster.engine_settings(NODE_CLASS)}
     return Sighting(
         State.ENFORCED,

@@ -62,7 +62,7 @@ def _gaps(*, lite: bool) -> Iterator[Gap]:
         yield Gap(
             Feature.PEER_SELECTOR,
             "Azure NPM Lite",
-            "reads no selectors in from and to: it refuses the whole policy",
+            "reads no peer selectors: it refuses the policy",
             "write ipBlock",
             f"ConfigMap {NPM_CONFIG}: EnableNPMLite; npm translatePolicy.go",
         )
@@ -93,8 +93,8 @@ def _judge_cns(daemon: Workload, cluster: Cluster) -> Sighting:
         State.NOT_ENFORCED,
         "Azure CNI",
         f"{title(daemon)} runs azure-cns and nothing enforces beside it",
-        "Azure CNI runs without a policy engine",
-        "choose one with --network-policy",
+        "Azure CNI has no policy engine",
+        "set --network-policy",
     )
 
 

@@ -123,8 +123,8 @@ def _gaps(daemon: Workload, settings: Labels | None, version: Version | None) ->
         yield Gap(
             Feature.END_PORT,
             f"Cilium {minor_text(version)}",
-            "reads port and not endPort: the rest of the range stays closed",
-            "list the ports one by one",
+            "ignores endPort: the rest of the range stays closed",
+            "list the ports",
             f"image version {version_text(version)}; endPort came with Cilium 1.17",
         )
     if settings is None:
@@ -146,8 +146,8 @@ def _gaps(daemon: Workload, settings: Labels | None, version: Version | None) ->
             yield Gap(
                 feature,
                 "Cilium",
-                f"matches no {word} by their addresses",
-                "select them by labels" if word == "pods" else f"set policy-cidr-match-mode to {word}",
+                f"matches no {word.removesuffix('s')} by IP",
+                "select by labels" if word == "pods" else f"set policy-cidr-match-mode to {word}",
                 f"policy-cidr-match-mode lacks {word}; Cilium's Documentation/security/policy/language.rst",
             )
 

@@ -71,7 +71,7 @@ def _gaps(cluster: Cluster) -> Iterator[Gap]:
     yield Gap(
         Feature.NAMED_PORT,
         _SDN,
-        "skips a port entry with a name: that stays closed",
+        "ignores named ports: they stay closed",
         "write the number",
         "sdn node/networkpolicy.go",
     )

@@ -73,15 +73,15 @@ def _gaps(version: Version | None) -> Iterator[Gap]:
     yield Gap(
         Feature.NAMED_PORT,
         "Weave Net",
-        "refuses a whole policy for one named port: it isolates nothing, its pods stay open",
+        "refuses named ports: the whole policy does nothing",
         "write the number",
         "weave npc/analyser.go checkForNamedPorts",
     )
     yield Gap(
         Feature.END_PORT,
         "Weave Net",
-        "reads port and not endPort: the rest of the range stays closed",
-        "list the ports one by one",
+        "ignores endPort: the rest of the range stays closed",
+        "list the ports",
         "weave npc/analyser.go withNormalisedProtoAndPort",
     )
     yield Gap(
@@ -103,7 +103,7 @@ def _gaps(version: Version | None) -> Iterator[Gap]:
         yield Gap(
             Feature.BOTH_SELECTORS,
             who,
-            "does not read podSelector and namespaceSelector of one peer together",
+            "cannot combine podSelector and namespaceSelector",
             "upgrade to 2.6",
             came,
         )

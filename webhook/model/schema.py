@@ -7,11 +7,13 @@ import difflib
 import functools
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
 from webhook.model.manifest import FieldPath, format_path
+
+_BOOLEANS: Final = "to YAML y, yes, on, n, no and off are booleans, too"
 
 
 class FieldProblem(Struct, frozen=True):
@@ -20,6 +22,7 @@ class FieldProblem(Struct, frozen=True):
     path: FieldPath
     message: str
     remedy: str = ""
+    detail: str = ""
 
     def __str__(self) -> str:
         return ": ".join(part for part in (format_path(self.path), self.message) if part)
@@ -301,7 +304,8 @@ class _Walk:
             message = f"cannot unmarshal {_json_type(value)} into a field of type {kind}"
             message += _in_words(of, value)
             remedy = _remedy(of, value)
-        self.mistyped.append(FieldProblem(path, message, remedy))
+        detail = _BOOLEANS if isinstance(value, bool) else ""
+        self.mistyped.append(FieldProblem(path, message, remedy, detail))
         return _MISTYPED
 
     def _unknown(self, schema: Fields, name: str, value: Any, path: FieldPath) -> FieldProblem:
@@ -331,7 +335,7 @@ def _json_type(value: Any) -> str:
 
 def _in_words(of: Type, value: Any) -> str:
     if isinstance(value, bool):
-        return f": this is the boolean {'true' if value else 'false'} (y, yes, on, n, no, off are booleans too)"
+        return f": this is the boolean {'true' if value else 'false'}"
     if of in (INT32, INT_OR_STRING) and isinstance(value, int):
         return ": the number is too large"
     return ""
@@ -354,9 +358,9 @@ def _meant(root: Fields, schema: Fields, name: str, value: Any) -> str:
     folded = {known.lower(): known for known in schema.fields}
     near = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.7)
     if near:
-        return f"did you mean {folded[near[0]]}?"
+        return f"write {folded[near[0]]}"
     if schema is _LABEL_SELECTOR and isinstance(value, (str, bool, int, float)):
-        return f"labels to match go under matchLabels: matchLabels: {{{name}: …}}"
+        return f"write matchLabels: {{{name}: …}}"
     homes = _homes(root.name).get(name, [])
     return f"{name} is a field of {' and '.join(homes)}" if homes else ""
 

@@ -37,7 +37,7 @@ def annotations(results: Results, *, notes: bool = False) -> Iterator[str]:
             yield _command(
                 "error" if denied else _COMMANDS[ruling.level],
                 f"{ruling.object} [{ruling.check}]",
-                ruling.finding.line,
+                ruling.finding.story,
                 result.manifest.file if result.manifest else "",
                 result.position,
             )

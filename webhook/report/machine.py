@@ -43,6 +43,7 @@ def _finding(result: Result) -> dict[str, Any]:
         "value": ruling.finding.value,
         "message": ruling.finding.line,
         "remedy": ruling.finding.remedy,
+        "detail": ruling.finding.detail,
         "also": list(ruling.also),
     }
     if result.manifest and (position := result.position):

@@ -76,7 +76,7 @@ def _result(result: Result, fingerprint: str, numbers: dict[str, int], *, agains
         "ruleId": ruling.check,
         "ruleIndex": numbers[ruling.check],
         "level": str(ruling.level),
-        "message": {"text": clean(f"{ruling.object}: {ruling.finding.line}")},
+        "message": {"text": clean(f"{ruling.object}: {ruling.finding.story}")},
         "locations": [_location(result)],
         "partialFingerprints": {_FINGERPRINT: fingerprint},
         # A log in which some results have suppressions must tell of the others that they have none (3.27.23).

@@ -47,13 +47,15 @@ def _finding(result: Result, paint: Paint) -> Iterator[str]:
     if result.manifest and (position := result.position):
         where = f"{clean(result.manifest.file)}:{position.line}:{position.column}"
         yield f"{paint('1', where)}: {head} {ruling.object}"
-        yield f"  {_text(ruling.finding.message)}"
+        yield f"  {_text(ruling.finding.told)}"
         yield from _caret(result.manifest.line_text(position.line), position, paint, colour)
     else:
         yield f"{head} {paint('1', str(ruling.object))}: {_text(ruling.finding.path)}"
-        yield f"  {_text(ruling.finding.message)}"
+        yield f"  {_text(ruling.finding.told)}"
     if ruling.finding.remedy:
         yield paint("34", "   = ") + paint("1;32", "help") + f": {_text(ruling.finding.remedy)}"
+    if ruling.finding.detail:
+        yield paint("34", "   = ") + f"more: {_text(ruling.finding.detail)}"
     if ruling.also:
         yield paint("34", "   = ") + f"also: {', '.join(ruling.also)}"
 
