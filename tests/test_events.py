@@ -263,12 +263,18 @@ async def test_what_will_never_be_taken_is_given_up(world: World, status: int) -
     assert len(await world.after(0)) == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (403, "unable to create new content in namespace shop because it is being terminated"),
+        (404, 'POST /api/v1/namespaces/shop/events: 404: namespaces "shop" not found'),
+    ],
+)
 async def test_a_namespace_that_ends_needs_no_event_and_no_line_in_the_log(
-    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, status: int, message: str
 ) -> None:
     async def ends(*_: object, **__: object) -> None:
-        message = "unable to create new content in namespace shop because it is being terminated"
-        raise RefusedError(message, 403)
+        raise RefusedError(message, status)
 
     monkeypatch.setattr(world.api, "send", ends)
     world.deny(ruling(action=Action.DENY))

@@ -14,6 +14,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import ssl
 import threading
 import time
@@ -205,6 +206,8 @@ class Credentials:
 
 
 _FORBIDDEN: Final = 403
+_NOT_FOUND: Final = 404
+_NO_NAMESPACE: Final = re.compile(r'namespaces "[^"]+" not found$')
 
 
 class RefusedError(PermissionError):
@@ -220,10 +223,12 @@ class RefusedError(PermissionError):
 
     @property
     def namespace_ends(self) -> bool:
-        """Whether the object's namespace is being deleted: nothing new is taken there, and nobody will miss it.
+        """Whether the object's namespace is being deleted or is gone: nothing is taken there, and nobody will miss it.
 
         Source: k8s.io/apiserver pkg/admission/plugin/namespace/lifecycle/admission.go.
         """
+        if self.status == _NOT_FOUND:
+            return _NO_NAMESPACE.search(str(self)) is not None
         return self.status == _FORBIDDEN and "because it is being terminated" in str(self)
 
 
