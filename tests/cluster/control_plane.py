@@ -81,12 +81,21 @@ class Module:
 
     @property
     def ldflags(self) -> str:
-        # Without these kube-apiserver calls itself v0.0.0-master and discovery, feature gates and kubectl go by that.
-        if not self.main.startswith("k8s.io/"):
-            return "-s -w"
         major, minor = self.version.split(".")[:2]
-        stamp = {"gitVersion": f"v{self.version}", "gitMajor": major, "gitMinor": minor}
-        return " ".join(["-s -w", *(f"-X k8s.io/component-base/version.{key}={stamp[key]}" for key in stamp)])
+        stamp: dict[str, str] = {}
+        if self.main.startswith("k8s.io/"):
+            # Without these kube-apiserver calls itself v0.0.0-master; discovery, feature gates and kubectl go by that.
+            stamp = {"gitVersion": f"v{self.version}", "gitMajor": major, "gitMinor": minor}
+            stamp = {f"k8s.io/component-base/version.{key}": value for key, value in stamp.items()}
+        elif self.main.startswith("helm.sh/"):
+            # As its Makefile does: without these it calls itself v3.x, and takes every cluster for Kubernetes 1.20.
+            stamp[f"{self.main}/internal/version.version"] = f"v{self.version}"
+            for package in ("lint/rules", "chartutil"):
+                stamp[f"{self.main}/pkg/{package}.k8sVersionMajor"] = "1"
+                stamp[f"{self.main}/pkg/{package}.k8sVersionMinor"] = _only(
+                    r"^\s*k8s.io/client-go v0\.(\d+)", self.go_mod
+                )
+        return " ".join(["-s -w", *(f"-X {key}={value}" for key, value in stamp.items())])
 
 
 KUBERNETES = Module(
@@ -95,6 +104,7 @@ KUBERNETES = Module(
     {name: f"k8s.io/kubernetes/cmd/{name}" for name in ("kube-apiserver", "kubectl")},
 )
 ETCD = Module(HERE / "etcd", "go.etcd.io/etcd/server/v3", {"etcd": "go.etcd.io/etcd/server/v3"})
+HELM3 = Module(HERE / "helm3", "helm.sh/helm/v3", {"helm": "helm.sh/helm/v3/cmd/helm"})
 
 
 def _only(pattern: str, text: str) -> str:
@@ -111,52 +121,81 @@ def _say(line: str) -> None:
 
 def cache_folder() -> Path:
     """Where the binaries of exactly these go.mod files are, or will be once they are built."""
+    return _folder(f"{KUBERNETES.version}-etcd-{ETCD.version}", KUBERNETES, ETCD)
+
+
+def _folder(name: str, *modules: Module) -> Path:
     if named := os.environ.get("NETADMIT_CONTROL_PLANE_CACHE"):
         root = Path(named)
     else:
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "netadmit" / "control-plane"
     digest = hashlib.sha256()
-    for module in (KUBERNETES, ETCD):
+    for module in modules:
         digest.update(module.go_mod.encode())
     machine = f"{platform.system()}-{platform.machine()}".lower()
-    return root.absolute() / f"{KUBERNETES.version}-etcd-{ETCD.version}-{machine}-{digest.hexdigest()[:10]}"
+    return root.absolute() / f"{name}-{machine}-{digest.hexdigest()[:10]}"
 
 
 def is_built() -> bool:
-    return all(os.access(cache_folder() / name, os.X_OK) for name in BINARIES)
+    return _are_there(cache_folder(), BINARIES)
 
 
 def build(log: Log = _say) -> Path:
     """Builds what is missing (15 minutes, once a version) and returns the folder with the three binaries."""
-    folder = cache_folder()
-    if is_built():
+    return _built("the control plane", cache_folder(), (ETCD, KUBERNETES), log)
+
+
+def helm3_folder() -> Path:
+    """Where Helm 3 is, or will be once it is built."""
+    return _folder(f"helm-{HELM3.version}", HELM3)
+
+
+def is_helm3_built() -> bool:
+    return _are_there(helm3_folder(), HELM3.programs)
+
+
+def build_helm3(log: Log = _say) -> Path:
+    """Builds Helm 3 if it is not there, and returns the binary.
+
+    It is built of the same release of Kubernetes' libraries as the control plane: most of them are compiled already.
+    """
+    return _built("Helm 3", helm3_folder(), (HELM3,), log) / "helm"
+
+
+def _are_there(folder: Path, names: Iterable[str]) -> bool:
+    return all(os.access(folder / name, os.X_OK) for name in names)
+
+
+def _built(what: str, folder: Path, modules: Sequence[Module], log: Log) -> Path:
+    names = [name for module in modules for name in module.programs]
+    if _are_there(folder, names):
         return folder
-    go = _find_go()
+    go = _find_go(what, modules)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / f".{folder.name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            log(f"netadmit: another process builds the control plane into {folder}; waiting for it")
+            log(f"netadmit: another process builds {what} into {folder}; waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
-        if is_built():
+        if _are_there(folder, names):
             return folder
-        log(f"netadmit: building the control plane into {folder}: about 15 minutes, once for this version")
+        log(f"netadmit: building {what} into {folder}: up to 15 minutes, once for this version")
         started = time.monotonic()
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
             made = Path(scratch) / "bin"
             made.mkdir()
-            for module in (ETCD, KUBERNETES):
+            for module in modules:
                 _build_module(go, module, made, log)
             shutil.rmtree(folder, ignore_errors=True)  # what a user left half-deleted
             made.rename(folder)
-        log(f"netadmit: the control plane is built, {time.monotonic() - started:.0f} s")
+        log(f"netadmit: built {what}, {time.monotonic() - started:.0f} s")
     return folder
 
 
-def _find_go() -> str:
-    wanted = max((module.go for module in (KUBERNETES, ETCD)), key=_numbers)
-    need = f"building the control plane needs Go >= {wanted}"
+def _find_go(what: str, modules: Sequence[Module]) -> str:
+    wanted = max((module.go for module in modules), key=_numbers)
+    need = f"building {what} needs Go >= {wanted}"
     remedy = f"install Go >= {'.'.join(wanted.split('.')[:2])} and run make test again"
     go = shutil.which("go")
     if go is None:

@@ -12,7 +12,9 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -25,7 +27,7 @@ import yaml
 
 from certs.issue import issue_ca
 from certs.store import CA
-from tests.chart import CHART, NoHelmError, helm, rendered, run_helm
+from tests.chart import CHART, rendered, run_helm
 
 from .control_plane import ControlPlane, _Process
 from .installed_webhook import ROOT, eventually
@@ -50,8 +52,9 @@ spec: {podSelector: {matchLabels: {app: wep}}, policyTypes: [Ingress]}
 class Release:
     """An installed release, and the one pod of it that is played."""
 
-    def __init__(self, plane: ControlPlane, folder: Path) -> None:
+    def __init__(self, plane: ControlPlane, folder: Path, major: int) -> None:
         self.plane = plane
+        self.major = major
         self.namespace = "netadmit"
         self.folder = folder
         self.process: _Process | None = None
@@ -64,6 +67,7 @@ class Release:
         done = run_helm(
             *arguments,
             f"--namespace={self.namespace}",
+            major=self.major,
             env={"KUBECONFIG": str(self.plane.kubeconfig), "HOME": str(self.folder)},
         )
         assert done.returncode == 0 or not check, done.stdout + done.stderr
@@ -185,16 +189,12 @@ def _left_behind(release: Release) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def release(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+def release(
+    control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory, helm_major: int
+) -> Iterator[Release]:
     if sys.platform != "linux":
         pytest.skip("only Linux lets processes listen in all of 127.0.0.0/8")
-    try:
-        helm()
-    except NoHelmError as error:
-        if os.environ.get("NETADMIT_REQUIRE_CLUSTER") == "1":
-            pytest.fail(f"no helm: {error}", pytrace=False)
-        pytest.skip(f"no helm: {error}")
-    installed = Release(control_plane, tmp_path_factory.mktemp("helm"))
+    installed = Release(control_plane, tmp_path_factory.mktemp("helm"), helm_major)
     installed.others = _cluster_scoped(control_plane)
     proxy = None
     try:
@@ -241,12 +241,11 @@ def test_the_api_server_takes_every_object_and_field(
     release: Release, control_plane: ControlPlane, values: Path | None
 ) -> None:
     """In a namespace whose pods must be restricted; a wrong field is an error."""
-    del release  # fails or skips where there is no helm
     level = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
     namespace = control_plane.create_namespace(labels=level)
     try:
         arguments = [f"--values={values}"] if values else []
-        objects = rendered(*arguments, release="tried", namespace=namespace)
+        objects = rendered(*arguments, release="tried", namespace=namespace, major=release.major)
         for found in objects:
             if found["kind"] == "ValidatingWebhookConfiguration":
                 found["webhooks"][0]["clientConfig"].pop("caBundle", None)  # in ci/ it only looks like one
@@ -277,6 +276,55 @@ def test_kubectl_is_warned_and_denied(release: Release, shop: str) -> None:
     assert warned.stdout == "networkpolicy.networking.k8s.io/web created\n"
     assert f"Warning: NetworkPolicy {shop}/web: " in warned.stderr
     assert "[selector-matches-nothing]" in warned.stderr
+
+
+class Kubelet(threading.Thread):
+    """Runs a pod once it is made, and says how it ended; names are looked up as the cluster's DNS would."""
+
+    def __init__(self, release: Release, name: str) -> None:
+        super().__init__(daemon=True)
+        self._release = release
+        self._path = f"/api/v1/namespaces/{release.namespace}/pods/{name}"
+        self.said = ""
+
+    def run(self) -> None:
+        plane = self._release.plane
+        eventually(lambda: plane.request("GET", self._path, check=False).status == 200, "the pod is made", 30)
+        pod = plane.request("GET", self._path).body
+        [container] = pod["spec"]["containers"]
+        root = self._release.folder / "test-pod"
+        environment = {one["name"]: one["value"] for one in container["env"]}
+        for mount in container.get("volumeMounts", ()):
+            here = root / mount["mountPath"].lstrip("/")
+            here.mkdir(parents=True, exist_ok=True)
+            (here / CA).write_bytes(self._release.secret[CA])
+            environment = {k: v.replace(f"{mount['mountPath']}/", f"{here}/") for k, v in environment.items()}
+        assert container["command"] == ["python", "-c"]
+        [script] = container["args"]
+        dns = (
+            "import socket\n_ask = socket.getaddrinfo\n"
+            f"socket.getaddrinfo = lambda host, *more, **kw: _ask({self._release.address!r}, *more, **kw)\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", dns + script], env=environment, capture_output=True, text=True, check=False
+        )
+        self.said = done.stdout + done.stderr
+        phase = "Failed" if done.returncode else "Succeeded"
+        plane.request("PATCH", f"{self._path}/status", {"status": {"phase": phase}})
+
+
+def test_helm_test(release: Release, shop: str) -> None:
+    """As users run it, with its pod run here."""
+    del shop  # it answers
+    pod = f"{RELEASE}-test"
+    kubelet = Kubelet(release, pod)
+    kubelet.start()
+    said = release.helm("test", RELEASE, "--timeout=60s")
+    kubelet.join(60)
+    assert re.search(r"Phase:\s+Succeeded", said), said + kubelet.said
+    assert '"uid": "helm-test"' in kubelet.said
+    found = release.plane.request("GET", f"/api/v1/namespaces/{release.namespace}/pods/{pod}", check=False)
+    assert found.status == 404, "it takes its pod away"
 
 
 def test_it_may_read_all_that_it_wants(release: Release) -> None:
