@@ -109,6 +109,21 @@ def test_clients_of_other_namespaces_are_not_named() -> None:
         assert "front" not in finding.line
 
 
+def test_pods_of_other_namespaces_that_nothing_kept_out_are_no_clients_yet() -> None:
+    """ "Only from this namespace", and a policy that is there before those it lets in: both are often meant."""
+    there = running("web-0", namespace="front")
+    from_there = policy(ingress=[{"from": [{"namespaceSelector": {}}]}])
+    within = policy(ingress=[{"from": [{"podSelector": {}}]}])
+    port = {"port": 8080}
+    for new in (within, NOBODY):
+        assert levels(Case([API, there, TO_API]).says("cuts-service", new)) == [Level.NOTE]
+        assert levels(Case([API, there, service("api", port, type="NodePort")]).says("cuts-service", new)) == [
+            Level.WARNING
+        ]
+        assert levels(Case([API, there, TO_API]).says("cuts-service", new, from_there)) == [Level.WARNING]
+    assert levels(Case([API, WEB, there, TO_API]).says("cuts-service", NOBODY)) == [Level.WARNING]
+
+
 def test_a_service_that_others_fill() -> None:
     bare = service("api", {"port": 80, "targetPort": 8080})
     del bare["spec"]["selector"]

@@ -338,6 +338,10 @@ class Losses:
         """The pods and templates of the policy's namespace."""
         return bits_of([cell.number for cell in self.change.graph.cells_in(self._ctx.namespace)])
 
+    def were_restricted(self, losing: Losing) -> bool:
+        """Whether policies said before, too, who may reach its backends: then whoever could was meant to."""
+        return any(self.change.before.stack(cell, INGRESS).restricts for cell, _ in losing.backends)
+
     @property
     def takes_from_clients(self) -> bool:
         """Whether pods of the policy's namespace may reach fewer others than before."""
@@ -349,12 +353,11 @@ class Losses:
         graph = self.change.graph
         return graph.everyone & ~graph.selectable & ~graph.outside
 
-    def somebody_running(self, losing: Losing) -> bool:
-        """Whether any running pod but its own could reach any of its backends; those of the host network are on every
-        node and prove nothing.
+    def somebody_running(self, losing: Losing, among: int) -> bool:
+        """Whether any running pod of these but its own could reach any of its backends; those of the host network are
+        on every node and prove nothing.
         """
-        graph = self.change.graph
-        among = graph.selectable & ~losing.own & ~losing.behind
+        among &= self.change.graph.selectable & ~losing.own & ~losing.behind
         bound = self._bound(self.change.before)
         for cell, ports in losing.targets():
             admitted = _admitted(self.change.before, cell, ports) & among

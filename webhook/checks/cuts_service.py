@@ -21,7 +21,7 @@ def run(ctx: Context) -> Iterator[Finding]:
         return
     alike: dict[tuple[Level, Direction], list[Losing]] = {}
     for losing in cut:
-        alike.setdefault((found.level(losing, _EVERYBODY), losing.direction), []).append(losing)
+        alike.setdefault((_level(found, losing), losing.direction), []).append(losing)
     for (level, direction), every in alike.items():
         names = [losing.service.metadata.name for losing in every]
         which = f"Service{'s' if len(names) > 1 else ''} {enumerate_some(names)}"
@@ -39,10 +39,21 @@ def _cut(ctx: Context, found: Losses, losing: Losing) -> bool:
     """Whether it had clients, and has none left; others that may come count as left."""
     if found.reached(losing, _EVERYBODY):
         return False
-    if found.somebody_running(losing):
+    if found.somebody_running(losing, _EVERYBODY):
         return True
     outside = found.change.graph.outside
     return (losing.exposed or bool(routes_to(ctx, losing.service))) and found.was_reached(losing, outside)
+
+
+def _level(found: Losses, losing: Losing) -> Level:
+    """A note where all who could reach it are pods of other namespaces, because nothing kept them out: any pod could.
+
+    That is what "only from this namespace" is for, or what a policy does that is there before those it lets in.
+    """
+    level = found.level(losing, _EVERYBODY)
+    if level is Level.NOTE or losing.exposed or found.were_restricted(losing):
+        return level
+    return level if found.somebody_running(losing, found.own_namespace) else Level.NOTE
 
 
 def _on(every: list[Losing]) -> str:
