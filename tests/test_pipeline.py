@@ -540,6 +540,43 @@ def test_rules_that_a_policy_type_is_missing_for_explain_what_is_cut() -> None:
     assert (ruling.check, ruling.also) == ("rules-without-policy-type", ("cuts-service",))
 
 
+@pytest.mark.parametrize(
+    ("spec", "also"),
+    [
+        pytest.param('{podSelector: {matchLabels: {app: "a pi"}}}', ["selector-matches-nothing"], id="a label"),
+        pytest.param(
+            "{podSelector: {matchExpressions: [{key: app, operator: Equals, values: [api]}]}}",
+            ["selector-matches-nothing"],
+            id="a part of a selector",
+        ),
+        pytest.param(
+            "{podSelector: {matchLabels: {app: api}}, ingress: [{from: [{podSelector: {matchExpressions: "
+            "[{key: app, operator: In}]}}]}]}",
+            ["peer-matches-nothing", "selector-can-never-match"],
+            id="no values",
+        ),
+        pytest.param("{podSelector: {}, policyTypes: [ingress], ingress: [{ports: [{port: 1}]}]}", [], id="a type"),
+    ],
+)
+def test_what_the_api_server_refuses_explains_what_is_said_of_the_field(spec: str, also: list[str]) -> None:
+    (ruling,) = [r for r in check(written(spec), STATE) if r.level > Level.NOTE]
+    assert (ruling.check, sorted(ruling.also)) == ("refused-by-api", also)
+
+
+@pytest.mark.parametrize(("due", "explained"), [("spec.ingress[1]", True), ("spec.ingress[0]", False)])
+def test_what_the_api_server_refuses_explains_what_is_cut_by_it_alone(due: str, explained: bool) -> None:
+    text = written("{podSelector: {matchLabels: {app: api}}, ingress: [{}, {ports: [{port: 80, protocol: tcp}]}]}")
+    judge = Judge(checks=[*all_checks(), consequence(Level.WARNING, due)])
+    files = FileState(complete=True)
+    files.load(["-"], stdin=io.BytesIO(STATE.encode()))
+    (item,) = files.review(["-"], stdin=io.BytesIO(text.encode()))
+    rulings = judge.check(item.manifest, item.judged, files.cluster).verdict.rulings
+    said_of = {r.check: r.also for r in rulings if r.level > Level.NOTE}
+    assert said_of == (
+        {"refused-by-api": ("cuts-service",)} if explained else {"refused-by-api": (), "cuts-service": ()}
+    )
+
+
 def test_what_is_no_cause_of_a_cut_explains_none() -> None:
     other = Check(
         id="opens-to-everyone",

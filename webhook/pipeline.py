@@ -74,6 +74,7 @@ _CAUSES: Final = frozenset(
     {
         "yaml-duplicate-key",
         "unknown-field",
+        "refused-by-api",
         "selector-can-never-match",
         "rules-without-policy-type",
         "ipblock-covers-service-ips",
@@ -98,6 +99,8 @@ _NEVER_SILENCED: Final = frozenset(
     {"rules-without-policy-type", "refused-by-api", "waiver-unknown", "cni-does-not-enforce"}
 )
 """``cni-does-not-enforce`` is about the cluster: mending the policy mends nothing, and it is said on CREATE only."""
+_OF_THE_TEXT: Final = frozenset({"yaml-duplicate-key", "unknown-field", "refused-by-api", "waiver-unknown"})
+"""What is said of the text alone, whatever becomes of it."""
 _RULE: Final = re.compile(r"spec\.(?:ingress|egress)\[\d+\]")
 _PORT: Final = re.compile(r"spec\.(?:(?:ingress|egress)\[\d+\]\.)?ports\[\d+\]")
 _MOST_STEPS_OF_FILES: Final = 20 * MOST_STEPS
@@ -462,12 +465,34 @@ def _silence(statements: list[_Statement]) -> None:
     """Puts what another finding explains into that finding's ``also``."""
     if len(statements) < 2:
         return
+    _silence_of_refused(statements)
     _silence_along(_OWN_NAMESPACE, statements, lambda s: s.finding.path == "metadata.namespace", lambda _: "")
     _silence_along(_WHOLE_OBJECT, statements, lambda s: not s.rule, lambda s: s.rule)
     _silence_along(_ONE_RULE, statements, lambda _: False, lambda s: s.rule)
     _silence_along(_ONE_PORT, statements, lambda _: False, lambda s: s.port)
     _silence_along(_SERVICE, statements, lambda s: not s.port, lambda s: s.port)
     _silence_consequences(statements)
+
+
+def _silence_of_refused(statements: Sequence[_Statement]) -> None:
+    """Lets what the API server refuses silence what is said of the same field: nothing will ever come of it."""
+    by_path: dict[str, _Statement] = {}
+    """Of a field that is refused, and of what it is part of, the first that is."""
+    refused: dict[str, _Statement] = {}
+    for cause in statements:
+        if cause.check.id == "refused-by-api":
+            refused.setdefault(cause.finding.path, cause)
+            for path in (cause.finding.path, *_outer_paths(cause.finding.path)):
+                by_path.setdefault(path, cause)
+    if not refused:
+        return
+    for other in statements:
+        if other.check.id in _OF_THE_TEXT or other.check.id in _NEVER_SILENCED:
+            continue
+        outer = (refused[p] for p in _outer_paths(other.finding.path) if p in refused)
+        found = by_path.get(other.finding.path) or next(outer, None)
+        if found is not None and other.level <= found.level:
+            _explain(found, other)
 
 
 def _silence_along(

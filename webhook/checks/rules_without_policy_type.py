@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 
-from webhook.check import Check, Context, Example, Finding, Level
+from webhook.check import Check, Context, Example, Finding, Level, View
 from webhook.model.objects import NetworkPolicy, NetworkPolicyRule
 
 
 def run(ctx: Context) -> Iterator[Finding]:
     spec = ctx.policy.spec
     if not spec.policy_types:  # defaulting lists every direction that has rules
+        return
+    if not set(spec.policy_types) <= {"Ingress", "Egress"}:  # `ingress` is refused: it may well be the missing one
         return
     directions: tuple[tuple[str, tuple[NetworkPolicyRule, ...]], ...] = (
         ("Ingress", spec.ingress),
@@ -66,6 +68,11 @@ CHECK = Check(
         ),
     ),
     good=(
+        Example(
+            title="a direction that the API server refuses, which is refused-by-api's to say",
+            object=_POLICY.format(rest="policyTypes: [ingress]\n  ingress: [{from: [{podSelector: {}}]}]"),
+            view=View.CHECK,
+        ),
         Example(
             title="both directions listed",
             object=_POLICY.format(rest="policyTypes: [Ingress, Egress]\n  egress: [{ports: [{port: 443}]}]"),
