@@ -188,6 +188,23 @@ def test_unusable_is_2_said_on_standard_error(run: Run, write: Write, arguments:
     assert all(line.startswith(("netadmit", "usage: ", " ")) for line in outcome.err.splitlines())
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "p.yaml", "-o", "json", "q.yaml"],
+        ["check", "-o", "json", "p.yaml", "--notes", "q.yaml", "--fail-on", "note"],
+        ["check", "-o", "json", "--", "p.yaml", "-q.yaml"],
+        ["diff", "p.yaml", "-o", "json", "q.yaml"],
+    ],
+)
+def test_paths_and_options_come_in_any_order(run: Run, write: Write, arguments: list[str]) -> None:
+    for name in ("p.yaml", "q.yaml", "-q.yaml"):
+        write(name, SOUND.replace("name: api", f"name: {name[-6]}"))
+    outcome = run(*arguments)
+    assert outcome.code == 0, outcome.err
+    assert outcome.json.get("summary", {"objects": 2})["objects"] == 2
+
+
 def test_a_folder_that_cannot_be_read(run: Run, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write("locked/p.yaml", SOUND)
 

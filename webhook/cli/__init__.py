@@ -36,6 +36,26 @@ UNUSABLE: Final = 2
 _INTERRUPTED: Final = 130
 
 
+class _CommandParser(argparse.ArgumentParser):
+    """Takes paths and options in any order, as people write them; argparse alone wants all paths side by side."""
+
+    _in_turn = False
+
+    def parse_known_args(  # type: ignore[override]  # the overloads are for namespaces of other classes
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Options first, then what is left: argparse's own way of doing that comes back here for each of the two."""
+        has_actions = any(action.nargs == argparse.PARSER for action in self._get_positional_actions())
+        # What follows `--` is no option, which that way forgets.
+        if self._in_turn or has_actions or "--" in (args or ()):
+            return super().parse_known_args(args, namespace)
+        self._in_turn = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._in_turn = False
+
+
 class UsageError(Exception):
     """What the user gave cannot be used; the message says what and why."""
 
@@ -97,7 +117,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         epilog="netadmit COMMAND --help has an example for each command.",
     )
     parser.add_argument("--version", action="version", version=f"netadmit {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", parser_class=_CommandParser)
     wanted = next((a for a in arguments if not a.startswith("-")), None)
     for name, summary in COMMANDS.items():
         if name != wanted:
