@@ -81,11 +81,11 @@ def of_another_namespace(ctx: Context, selector: Selector, namespaces: Collectio
     if not found or any(ctx.cluster.get(kind, (c.namespace, name)) for c in found):
         return None
     every = {c.namespace for c in found}
-    where, flag = ctx.name_namespaces(every), ""
+    where, remedy = ctx.name_namespaces(every), "apply it there"
     if len(every) == 1 and ctx.may_name_others:
         where = found[0].namespace
-        flag = f" (-n {where})"
-    return Evidence("", f"but {sum(len(c.pods) for c in found)} in {where}", f"apply it there{flag}")
+        remedy = f"apply with -n {where}"
+    return Evidence("", f"{sum(len(c.pods) for c in found)} in {where}", remedy)
 
 
 def comes_before_its_pods(ctx: Context, *, said_before: bool) -> bool:

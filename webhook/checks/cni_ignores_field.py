@@ -35,7 +35,8 @@ def run(ctx: Context) -> Iterator[Finding]:
             continue
         said.add(feature)
         if _applies(ctx, gap):
-            yield Finding(path, f"{gap.who} {gap.effect}", gap.remedy, value=feature.value)
+            effect, _, means = gap.effect.partition(": ")
+            yield Finding(path, f"{gap.who} {effect}", gap.remedy, value=feature.value, means=means)
 
 
 def _uses(ctx: Context) -> _Uses:
@@ -310,7 +311,7 @@ CHECK = Check(
             title="more ports than AWS VPC CNI takes",
             cluster=_AWS,
             object=_ports(*(f"{{port: {port}}}" for port in range(8000, 8025))),
-            says="AWS VPC CNI takes at most 24 ports in a rule; split the rule, or use endPort",
+            says="AWS VPC CNI takes at most 24 ports in a rule; split the rule",
         ),
     ),
     good=(

@@ -80,7 +80,9 @@ def _finding(ctx: Context, cut: Sequence[Pod | Workload], server: "_Server", ent
     who = affected(ctx, certain or cut)
     accounts = enumerate_some(sorted({m.account[1] for m in certain or cut}), 2)
     rights = f"ServiceAccount {accounts} {'has' if certain else 'may have'} rights there"
-    where = server.where if ctx.may_name_others else "the endpoints of Service default/kubernetes"
+    where, lookup = server.where, ""
+    if not ctx.may_name_others:
+        where, lookup = "its endpoints", "; kubectl get endpointslices -n default has them"
     return Finding(
         "spec.egress" if ctx.policy.spec.egress else "spec.policyTypes",
         f"cuts {who} off the API server",
@@ -88,7 +90,7 @@ def _finding(ctx: Context, cut: Sequence[Pod | Workload], server: "_Server", ent
         level,
         ",".join(who.workloads),
         causes=rules_about(ctx, EGRESS, {*server.numbers, _HTTPS}),
-        detail=f"{rights}, and runs {who.in_full}",
+        detail=f"{rights}, and runs {who.in_full}{lookup}",
     )
 
 

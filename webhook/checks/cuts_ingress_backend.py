@@ -126,7 +126,7 @@ def _remedy(ctx: Context, controller: Controller | None, direction: Direction) -
     if controller is None:
         return "let in its controller"
     if direction == "Egress":
-        return "allow the way to it"
+        return "allow it"
     told = ctx.may_name_others and not controller.outside and len(controller.namespaces) == 1
     return f"let in {ctx.name_namespaces(controller.namespaces) if told else controller.name}"
 

@@ -84,8 +84,8 @@ def _finding(ctx: Context, judge: "_Judge", blocked: Sequence[Cell]) -> Finding:
         level = Level.NOTE
     return Finding(
         "spec.egress" if ctx.policy.spec.egress else "spec.policyTypes",
-        f"no name resolves in {who}",
-        f"allow UDP and TCP {resolvers.port} to {resolvers.where}",
+        f"DNS fails in {who}",
+        f"allow UDP/TCP {resolvers.port} to {resolvers.where}",
         level,
         _value(who),
         causes=rules_about(ctx, EGRESS, resolvers.numbers),
@@ -474,7 +474,7 @@ CHECK = Check(
             title="egress to a database, and the rule for DNS forgotten",
             cluster=_CLUSTER,
             object=_policy(_TO_DB),
-            says="no name resolves in Pod/api-1; allow UDP and TCP 53 to kube-system k8s-app=kube-dns",
+            says="DNS fails in Pod/api-1; allow UDP/TCP 53 to kube-system k8s-app=kube-dns",
         ),
         Example(
             title="the outside, but HTTPS only",
@@ -492,7 +492,7 @@ CHECK = Check(
             title="53 is allowed, and the DNS pods listen on 5353",
             cluster=_OPENSHIFT + _SHOP,
             object=_policy(_TO_DB, "{to: [{namespaceSelector: {}}], ports: [{port: 53, protocol: UDP}]}"),
-            says="allow UDP and TCP 5353 to namespace openshift-dns",
+            says="allow UDP/TCP 5353 to namespace openshift-dns",
         ),
         Example(
             title="an update that loses the rule for DNS, while another policy still allows the database",

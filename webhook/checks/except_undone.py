@@ -62,7 +62,7 @@ def _judge(ctx: Context, direction: Direction) -> Iterator[Finding]:
                 excepted = parse_cidr(cidr)
                 if excepted is not None and (undone_by := _undoing(ctx, own, others, excepted)):
                     message = f"except {cidr} is undone by {undone_by}"
-                    yield Finding(f"{path}.ipBlock.except[{k}]", message, "except it there, too", value=cidr)
+                    yield Finding(f"{path}.ipBlock.except[{k}]", message, "except it there", value=cidr)
 
 
 def _undoing(ctx: Context, own: _Admission, others: Sequence[_Admission], excepted: Range) -> str:
@@ -180,7 +180,7 @@ CHECK = Check(
         Example(
             title="a rule that lets everything through on the same port",
             object=_policy(_ALL_BUT_METADATA.replace("}}]}", "}}], ports: [{port: 80}]}"), "{ports: [{port: 80}]}"),
-            says="except 169.254.169.254/32 is undone by spec.egress[1]; except it there, too",
+            says="except 169.254.169.254/32 is undone by spec.egress[1]; except it there",
         ),
         Example(
             title="another policy of the namespace",

@@ -33,7 +33,7 @@ def _alias(ctx: Context) -> Iterator[Finding]:
     if spec.selector:
         selector = ctx.compile_labels(spec.selector)
         message = f"ExternalName ignores its selector {selector}"
-        yield Finding("spec.selector", message, "drop it, or change the type", value=str(selector), detail=_IN_DNS)
+        yield Finding("spec.selector", message, "drop it", value=str(selector), detail=_IN_DNS)
     # Proxies that an Ingress or a route configures do read the ports.
     if not spec.ports or served_by_proxy(ctx):
         return
@@ -41,12 +41,13 @@ def _alias(ctx: Context) -> Iterator[Finding]:
     translated = next((i for i, p in enumerate(spec.ports) if p.target_port not in (None, p.port)), None)
     if translated is not None:
         port = spec.ports[translated]
-        message = f"ExternalName translates no port: {port.port} does not lead to {port.target_port}"
-        path, remedy = f"spec.ports[{translated}].targetPort", "drop it"
-        yield Finding(path, message, remedy, value=f"{port.port}:{port.target_port}", detail=_IN_DNS)
+        path, means = f"spec.ports[{translated}].targetPort", f"{port.port} does not lead to {port.target_port}"
+        message, value = "ExternalName translates no port", f"{port.port}:{port.target_port}"
+        yield Finding(path, message, "drop targetPort", value=value, means=means, detail=_IN_DNS)
         return
-    message = "ExternalName ignores its ports: clients get the one they ask for"
-    yield Finding("spec.ports", message, value=",".join(str(p.port) for p in spec.ports[:8]), detail=_IN_DNS)
+    message, means = "ExternalName ignores its ports", "clients get the one they ask for"
+    value = ",".join(str(p.port) for p in spec.ports[:8])
+    yield Finding("spec.ports", message, value=value, means=means, detail=_IN_DNS)
 
 
 def _other_numbers(ctx: Context, port: ServicePort) -> list[int]:
@@ -104,12 +105,12 @@ CHECK = Check(
         Example(
             title="an ExternalName with a selector",
             object=_ALIAS.format(more=", selector: {app: db}"),
-            says="ExternalName ignores its selector app=db; drop it, or change the type",
+            says="ExternalName ignores its selector app=db; drop it",
         ),
         Example(
             title="an ExternalName that shall translate a port",
             object=_ALIAS.format(more=", ports: [{port: 80, targetPort: 8080}]"),
-            says="ExternalName translates no port: 80 does not lead to 8080; drop it",
+            says="ExternalName translates no port: 80 does not lead to 8080; drop targetPort",
         ),
         Example(
             title="an ExternalName with ports",

@@ -43,7 +43,7 @@ def _short(ctx: Context, dns: ClusterDNS, name: ServiceName) -> Iterator[Finding
     if name.key == ctx.service.key or not _found(ctx, name.key):
         return
     written = ctx.service.spec.external_name
-    yield Finding(_PATH, f"externalName {written} is no full name", _full(dns, name), value=written, detail=_CNAME)
+    yield Finding(_PATH, f"{written} is no full name", _full(dns, name), value=written, detail=_CNAME)
 
 
 def _full(dns: ClusterDNS, name: ServiceName) -> str:
@@ -77,7 +77,7 @@ def _missing(ctx: Context, dns: ClusterDNS, name: ServiceName) -> Iterator[Findi
         return
     told = ctx.may_name_others or namespace == ctx.namespace
     if ctx.cluster.namespace_exists(namespace) is False and namespace not in _NAMESPACES_ALWAYS_THERE:
-        what = f"externalName: no namespace {namespace}"
+        what = f"no namespace {namespace}"
         near = nearest(namespace, (n for n in ctx.cluster.namespace_names() if _has(ctx, n, name.service)))
         # One that is there under that name, and of all namespaces the nearest, is told only to who may know it.
         if near and (ctx.may_name_others or near == ctx.namespace):
@@ -88,7 +88,7 @@ def _missing(ctx: Context, dns: ClusterDNS, name: ServiceName) -> Iterator[Findi
     if not ctx.cluster.complete(SERVICE):
         ctx.unknown.add("services: not all are known, so ExternalNames that lead to none of the known were not judged")
         return
-    what = f"externalName: no Service {namespace}/{name.service}"
+    what = f"no Service {namespace}/{name.service}"
     near = nearest(
         name.service, (s.metadata.name for s in ctx.cluster.services_in(namespace) if s.key != ctx.service.key)
     )
@@ -185,14 +185,14 @@ CHECK = Check(
             cluster=_CLUSTER,
             object=_SERVICE.format(name="mysql.data.svc.cluster.local"),
             view=View.CHECK,
-            says="externalName: no Service data/mysql; create it, or mend the name",
+            says="no Service data/mysql; create it, or mend the name",
         ),
         Example(
             title="no such namespace",
             cluster=_CLUSTER,
             object=_SERVICE.format(name="postgres.storage.svc.cluster.local"),
             view=View.CHECK,
-            says="externalName: no namespace storage; create it, or mend the name",
+            says="no namespace storage; create it, or mend the name",
         ),
         Example(
             title="a misspelt Service",
@@ -204,7 +204,7 @@ CHECK = Check(
             title="a misspelt namespace",
             cluster=_CLUSTER,
             object=_SERVICE.format(name="postgres.daata.svc"),
-            says="externalName: no namespace daata; write postgres.data.svc",
+            says="no namespace daata; write postgres.data.svc",
         ),
         Example(
             title="the cluster's domain is another",
@@ -222,7 +222,7 @@ CHECK = Check(
             title="no full name",
             cluster=_CLUSTER,
             object=_SERVICE.format(name="postgres.data"),
-            says="externalName postgres.data is no full name; write postgres.data.svc.cluster.local",
+            says="postgres.data is no full name; write postgres.data.svc.cluster.local",
         ),
         Example(
             title="a Service that may come later: a note",

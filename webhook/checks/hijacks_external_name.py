@@ -19,18 +19,18 @@ def run(ctx: Context) -> Iterator[Finding]:
     namespace, name = ctx.service.key
     short = f"{name}.{namespace}"
     dns = dns_of(ctx.cluster)
-    path, remedy = "metadata.namespace", "choose another namespace"
+    path, remedy = "metadata.namespace", "use another namespace"
     if namespace in _TOP_LEVEL:
         message = f"pods that ask for {short} get this Service"
         yield Finding(path, message, remedy, value=short, detail=f"not the host of that name outside: {_SEARCH}")
     elif namespace == "svc" or any(namespace == domain.partition(".")[0] for domain in dns.domains):
         level = Level.NOTE if dns.assumed and namespace != "svc" else Level.WARNING
-        message = f"names ending in .{namespace} lead to this namespace first"
+        message = f"names ending in .{namespace} lead here first"
         yield Finding(path, message, remedy, level, short, detail=_SEARCH)
     elif where := _used_as_host(ctx, short):
         message = f"pods that ask for {short} get this Service"
         detail = f"a host of that name is in use ({where}): {_SEARCH}"
-        yield Finding("metadata.name", message, "choose another name", value=short, detail=detail)
+        yield Finding("metadata.name", message, "use another name", value=short, detail=detail)
     elif ctx.view is not View.ADMISSION and _is_external_name(ctx, short):  # the webhook shows no note
         # Mostly that is what people write who mean the Service; that it does not resolve, external-name-not-found tells.
         message = f"{short} is the externalName of a Service, and leads to this one"
@@ -104,13 +104,13 @@ CHECK = Check(
         Example(
             title="a namespace named com",
             object=_service("example", "com"),
-            says="pods that ask for example.com get this Service; choose another namespace",
+            says="pods that ask for example.com get this Service; use another namespace",
         ),
         Example(
             title="a namespace named svc",
             object=_service("web", "svc"),
             view=View.CHECK,
-            says="names ending in .svc lead to this namespace first",
+            says="names ending in .svc lead here first",
         ),
         Example(
             title="a namespace named as the cluster's domain begins",
@@ -127,7 +127,7 @@ metadata: {name: shop, namespace: edge}
 spec: {rules: [{host: shop.dev}]}
 """,
             object=_service("shop", "dev"),
-            says="pods that ask for shop.dev get this Service; choose another name (a host of that name is in use (Ingress)",
+            says="pods that ask for shop.dev get this Service; use another name (a host of that name is in use (Ingress)",
         ),
         Example(
             title="a host name that a policy knows",

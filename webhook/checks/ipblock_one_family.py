@@ -19,9 +19,10 @@ def run(ctx: Context) -> Iterator[Finding]:
         other = 10 - version
         yield Finding(
             f"spec.{word}[{rule}].{peers}[{peer}].ipBlock.cidr",
-            f"its {word} ipBlocks are all IPv{version}, its pods have IPv{other} too",
+            f"its {word} ipBlocks are all IPv{version}",
             f"add the IPv{other} range",
             value=f"{direction} IPv{version}",
+            means=f"its pods have IPv{other}, too",
             detail=f"by IPv{other} nothing outside gets {'in' if direction == 'Ingress' else 'through'}",
         )
 
@@ -104,7 +105,7 @@ CHECK = Check(
             title="everybody, but by IPv4 only",
             cluster=_DUAL,
             object=_ingress("0.0.0.0/0"),
-            says="its ingress ipBlocks are all IPv4, its pods have IPv6 too; add the IPv6 range",
+            says="its ingress ipBlocks are all IPv4: its pods have IPv6, too; add the IPv6 range",
         ),
         Example(
             title="egress by IPv6 only",
@@ -114,7 +115,7 @@ CHECK = Check(
                 types="Egress",
                 rules="egress: [{to: [{podSelector: {}}, {ipBlock: {cidr: '2001:db8::/32'}}]}]",
             ),
-            says="its egress ipBlocks are all IPv6, its pods have IPv4 too",
+            says="its egress ipBlocks are all IPv6: its pods have IPv4, too",
         ),
     ),
     good=(

@@ -34,7 +34,7 @@ def run(ctx: Context) -> Iterator[Finding]:
         told = own is not None or ctx.may_name_others
         who = f"Service {named.metadata.name if own else '/'.join(named.key)}" if told else "another Service"
         detail = f"none of {count(len(others), 'other LoadBalancer')}{of_class} has one: nobody provides them here"
-        message = f"{who} has waited over 10 minutes for its address"
+        message = f"{who} got no address in 10 minutes"
         yield Finding("spec.type", message, "write NodePort", value=wanted, detail=f"{detail}; or install MetalLB")
         return
     if providers:
@@ -132,7 +132,7 @@ CHECK = Check(
             title="another one has waited for an hour",
             cluster=_service("api", _SINCE_AN_HOUR) + _node(),
             object=_service(),
-            says="Service api has waited over 10 minutes for its address; write NodePort",
+            says="Service api got no address in 10 minutes; write NodePort",
         ),
         Example(
             title="Cilium is there, and has no addresses to give",

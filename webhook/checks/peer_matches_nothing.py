@@ -1,11 +1,15 @@
 """A from/to selector that matches no pod, though the namespaces it looks in exist."""
 
 from collections.abc import Collection, Iterator, Mapping
+from typing import Final
 
 from webhook.check import Check, Context, Example, Finding, Level, View, count
 from webhook.evidence import failing_term, of_another_namespace, of_misspelling
 from webhook.model.objects import NAMESPACE, POD, WORKLOADS, NetworkPolicy, NetworkPolicyPeer
 from webhook.model.selectors import Selector
+
+_MANY_NAMESPACES: Final = 4
+"""So many are counted, not named."""
 
 
 def run(ctx: Context) -> Iterator[Finding]:
@@ -53,15 +57,15 @@ def _judge(
         where = ""
     else:
         many = count(len(namespaces), "namespace")
-        where = f" in {ctx.name_namespaces(namespaces) if len(namespaces) < 4 else many}"
+        told = ctx.name_namespaces(namespaces) if len(namespaces) < _MANY_NAMESPACES else many
+        where = f" in {told.removeprefix('namespace ')}"
     what = f"{word} {selector} matches no pod{where}"
     if near := of_misspelling(ctx, selector, namespaces):
         yield Finding(f"{at}.{near.path}", what, near.remedy, value=str(selector), means=near.seen)
         return
     # With a namespaceSelector beside it the author said where to look; alike pods elsewhere prove nothing then.
     if peer.namespace_selector is None and (elsewhere := of_another_namespace(ctx, selector, namespaces)):
-        seen, remedy = f"{word} {selector}: no pod here, {elsewhere.seen}", "add a namespaceSelector"
-        yield Finding(at, seen, remedy, value=str(selector))
+        yield Finding(at, f"{what} here", "add a namespaceSelector", value=str(selector), means=elsewhere.seen)
         return
     if before and before != peer and before.pod_selector is not None:
         was = ctx.compile(before.pod_selector)
@@ -135,7 +139,7 @@ CHECK = Check(
             title="pods of another namespace, without a namespaceSelector",
             cluster=_CLUSTER,
             object=_policy("{podSelector: {matchLabels: {app: prometheus}}}"),
-            says="from app=prometheus: no pod here, but 1 in monitoring; add a namespaceSelector",
+            says="from app=prometheus matches no pod here: 1 in monitoring; add a namespaceSelector",
         ),
         Example(
             title="a misspelt label in another namespace",

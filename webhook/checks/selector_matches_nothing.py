@@ -14,23 +14,21 @@ def run(ctx: Context) -> Iterator[Finding]:
         return
     if selector.empty:
         if ctx.cluster.pods_known:
-            message = f"namespace {ctx.namespace} has no pod yet: the policy waits for the first one"
-            yield Finding("spec.podSelector", message, level=Level.NOTE)
+            message = f"namespace {ctx.namespace} has no pod yet"
+            yield Finding("spec.podSelector", message, level=Level.NOTE, means="the policy waits for the first one")
         return
-    shown = f"podSelector {selector}"
-    what = f"{shown} matches no pod"
+    what = f"podSelector {selector} matches no pod"
     value = str(selector)
     if near := of_misspelling(ctx, selector, here):
         yield Finding(f"spec.podSelector.{near.path}", what, near.remedy, value=value, means=near.seen)
         return
     if elsewhere := of_another_namespace(ctx, selector, here):
-        seen = f"{shown}: no pod here, {elsewhere.seen}"
-        yield Finding("spec.podSelector", seen, elsewhere.remedy, value=value)
+        yield Finding("spec.podSelector", f"{what} here", elsewhere.remedy, value=value, means=elsewhere.seen)
         return
     if isinstance(ctx.old, NetworkPolicy) and selected_before(ctx, ctx.old):
         yield Finding(
             "spec.podSelector",
-            f"{what} any more",
+            f"{what} now",
             "compare labels",
             value=value,
             means="isolates nothing",
@@ -106,14 +104,14 @@ CHECK = Check(
             title="applied without -n",
             cluster=_PODS,
             object=_POLICY.format(namespace="default", labels="app: api"),
-            says="podSelector app=api: no pod here, but 1 in shop; apply it there (-n shop)",
+            says="podSelector app=api matches no pod here: 1 in shop; apply with -n shop",
         ),
         Example(
             title="an update that loses its pods",
             cluster=_PODS,
             old=_POLICY.format(namespace="shop", labels="app: api"),
             object=_POLICY.format(namespace="shop", labels="app: storefront"),
-            says="any more",
+            says="matches no pod now: isolates nothing; compare labels (those that it selected",
         ),
         Example(
             title="a complete state in which nothing matches",

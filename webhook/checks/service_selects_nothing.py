@@ -16,8 +16,7 @@ def run(ctx: Context) -> Iterator[Finding]:
     here = {ctx.namespace}
     if ctx.select(selector, here):
         return
-    shown = f"selector {selector}"
-    what = f"{shown} matches no pod"
+    what = f"selector {selector} matches no pod"
     value = str(selector)
     if near := of_misspelling(ctx, selector, here):
         # A key with dots stands in brackets: spec.selector[app.kubernetes.io/name].
@@ -25,8 +24,7 @@ def run(ctx: Context) -> Iterator[Finding]:
         yield Finding(path, what, near.remedy, value=value, means=near.seen)
         return
     if elsewhere := of_another_namespace(ctx, selector, here):
-        seen = f"{shown}: no pod here, {elsewhere.seen}"
-        yield Finding("spec.selector", seen, elsewhere.remedy, value=value)
+        yield Finding("spec.selector", f"{what} here", elsewhere.remedy, value=value, means=elsewhere.seen)
         return
     if isinstance(ctx.old, Service) and ctx.old.spec.selector and ctx.old.spec.type != "ExternalName":
         was = ctx.compile_labels(ctx.old.spec.selector)
@@ -98,7 +96,7 @@ CHECK = Check(
             title="pods of another namespace",
             cluster=_PODS,
             object=_SERVICE.format(labels="app: batch"),
-            says="selector app=batch: no pod here, but 1 in jobs; apply it there (-n jobs)",
+            says="selector app=batch matches no pod here: 1 in jobs; apply with -n jobs",
         ),
         Example(
             title="an update that loses its pods",

@@ -49,7 +49,7 @@ def run(ctx: Context) -> Iterator[Finding]:
     shown = list(dict.fromkeys(r.told for r in (left or found)))
     one = len(shown) == 1
     message = f"{enumerate_some(shown, 1)} still {'names' if one else 'name'} it"
-    remedy = f"change or delete {'that' if one else 'those'} first"
+    remedy = f"change {'that' if one else 'those'} first"
     named = "" if one else f"in all: {enumerate_some(shown, _MOST_NAMED)}"
     yield Finding("metadata.name", message, remedy, level, detail=named)
 
@@ -176,14 +176,14 @@ CHECK = Check(
             cluster=_INGRESS,
             old=_service(),
             object="",
-            says="Ingress shop still names it; change or delete that first",
+            says="Ingress shop still names it; change that first",
         ),
         Example(
             title="a webhook is answered by it",
             cluster=_WEBHOOK + "---" + _INGRESS,
             old=_service(),
             object="",
-            says="Ingress shop and 1 more still name it; change or delete those first (in all: Ingress shop, "
+            says="Ingress shop and 1 more still name it; change those first (in all: Ingress shop, "
             "ValidatingWebhookConfiguration shop-rules)",
         ),
         Example(

@@ -95,7 +95,7 @@ def _gaps(who: str) -> tuple[Gap, ...]:
             Feature.MANY_PORTS,
             who,
             "takes at most 24 ports in a rule",
-            "split the rule, or use endPort",
+            "split the rule",
             f"{_CONSIDERATIONS}; aws-network-policy-agent MAX_PORT_PROTOCOL",
         ),
     )
