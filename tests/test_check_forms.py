@@ -67,8 +67,8 @@ def test_sarif_says_what_where_and_why(run: Run, write: Write) -> None:
         "ruleIndex": 0,
         "level": "error",
         "message": {
-            "text": "NetworkPolicy shop/api: policyTypes lacks Egress: its egress rule does nothing, egress stays "
-            "open; add Egress"
+            "text": "NetworkPolicy shop/api: policyTypes lacks Egress: its egress rule does nothing; add Egress "
+            "(egress stays as open as without this policy)"
         },
         "locations": [
             {
@@ -192,9 +192,9 @@ def test_annotations_point_at_the_lines(run: Run, write: Write) -> None:
     assert outcome.code == 1
     assert outcome.out == (
         "::error file=dead.yaml,line=9,col=3,title=NetworkPolicy shop/api [rules-without-policy-type]::policyTypes "
-        "lacks Egress: its egress rule does nothing, egress stays open; add Egress\n"
+        "lacks Egress: its egress rule does nothing; add Egress (egress stays as open as without this policy)\n"
         "::warning file=lost.yaml,line=7,col=7,title=NetworkPolicy shop/lost [selector-matches-nothing]::podSelector "
-        "app=apii matches no pod; nearest is app=api (1 pod); write app: api\n"
+        "app=apii matches no pod: 1 pod has app=api; write app: api\n"
         "2 objects: 1 error, 1 warning\nnot known: enforcement: no known engine was found\n"
     )
 

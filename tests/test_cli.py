@@ -351,18 +351,19 @@ def test_the_text_points_at_the_place(run: Run, write: Write) -> None:
         outcome.out
         == """\
 p.yaml:7:7: warning[selector-matches-nothing] NetworkPolicy shop/api
-  podSelector app=apii matches no pod; nearest is app=api (1 pod)
+  podSelector app=apii matches no pod: 1 pod has app=api
    |
  7 |       app: apii
    |       ^^^
    = help: write app: api
 
 p.yaml:18:3: error[rules-without-policy-type] NetworkPolicy shop/api
-  policyTypes lacks Egress: its egress rule does nothing, egress stays open
+  policyTypes lacks Egress: its egress rule does nothing
     |
  18 |   egress:
     |   ^^^^^^
    = help: add Egress
+   = more: egress stays as open as without this policy
 
 2 objects: 1 error, 1 warning
 not known: enforcement: no known engine was found
@@ -378,8 +379,9 @@ def test_the_json_has_the_promised_shape(run: Run, write: Write) -> None:
     assert set(document) >= {"findings", "effects", "summary"}
     [finding] = document["findings"]
     message = finding.pop("message")
-    finding.pop("remedy")
-    assert message.startswith("podSelector app=apii matches no pod; nearest is app=api")
+    assert finding.pop("remedy") == "write app: api"
+    assert finding.pop("detail") == ""
+    assert message.startswith("podSelector app=apii matches no pod: 1 pod has app=api")
     assert finding == {
         "check": "selector-matches-nothing",
         "level": "warning",
@@ -506,9 +508,9 @@ def test_the_demo_needs_nothing_and_shows_all_three_answers() -> None:
     out = done.stdout.decode()
     assert out.startswith("netadmit serves https://127.0.0.1:")
     assert "\nnetworkpolicy.networking.k8s.io/orders-db created\n" in out
-    assert "\nWarning: NetworkPolicy shop/orders-db-metrics: two dashes mean OR" in out
+    assert "\nWarning: netpol shop/orders-db-metrics: two dashes mean OR" in out
     assert '\nError from server (Forbidden): error when creating "3-dead-rules.yaml": admission webhook "' in out
-    assert "\nWarning: Service shop/frontend: selector app=frontends matches no pod" in out
+    assert "\nWarning: svc shop/frontend: selector app=frontends matches no pod" in out
     assert out.endswith("\nservice/frontend created\n")
 
 

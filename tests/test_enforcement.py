@@ -524,10 +524,10 @@ def test_the_warning_is_short_and_tells_no_object_of_another_namespace(name: str
         for namespace, known in cluster(name).keys(kind):
             assert f"{namespace}/{known}" not in short.line
     (report,) = CHECK.run(_context(name, view=View.AUDIT))
-    assert len(report.line) <= 170
-    assert enforcement_of(cluster(name)).evidence[0] in report.line
+    assert report.line == short.line
+    assert report.detail == enforcement_of(cluster(name)).evidence[0]
     (closed,) = CHECK.run(_context(name, view=View.AUDIT, disclosure=Disclosure.NAMESPACE))
-    assert closed.line == short.line
+    assert closed.story == short.line
 
 
 def test_a_report_with_very_long_names_is_still_one_line() -> None:

@@ -90,7 +90,7 @@ async def test_what_an_event_of_a_denial_says(world: World) -> None:
         "type": "Warning",
         "reason": "ACheck",
         "action": "Deny",
-        "message": "Denied: NetworkPolicy shop/api: it matches no pod [a-check]",
+        "message": "Denied: netpol shop/api: it matches no pod [a-check]",
         "source": {"component": "netadmit"},
         "reportingComponent": "netadmit",
         "reportingInstance": "pod-1",
@@ -103,8 +103,8 @@ async def test_what_an_event_of_a_denial_says(world: World) -> None:
 async def test_what_an_event_of_a_finding_says(world: World) -> None:
     world.find(ruling(), ruling(action=Action.IGNORE, message="waived"), ruling(action=Action.DENY, message="worse"))
     first, second = sorted(await world.after(0), key=lambda e: str(e["message"]))
-    assert first["message"] == "NetworkPolicy shop/api: it matches no pod [a-check]"
-    assert second["message"] == "NetworkPolicy shop/api: worse [a-check]"
+    assert first["message"] == "netpol shop/api: it matches no pod [a-check]"
+    assert second["message"] == "netpol shop/api: worse [a-check]"
     assert first["action"] == second["action"] == "Audit"
 
 
@@ -182,7 +182,7 @@ async def test_two_that_deny_count_each_their_own(world: World) -> None:
 async def test_what_was_mended_before_it_was_told_is_not(world: World) -> None:
     world.find(ruling(), ruling(message="another"))
     world.find(ruling(message="another"))
-    assert [e["message"] for e in await world.after(0)] == ["NetworkPolicy shop/api: another [a-check]"]
+    assert [e["message"] for e in await world.after(0)] == ["netpol shop/api: another [a-check]"]
     world.find()
     world.find(ruling())
     assert len(await world.after(0)) == 2, "and when it is back it is told"

@@ -96,9 +96,10 @@ def test_what_is_the_same_for_all_policies_is_worked_out_once(view: View) -> Non
 def test_pods_are_named_by_their_workloads_and_templates_where_no_pod_runs() -> None:
     ctx = context({}, Cluster.of([API, WEB, TEMPLATE]))
     cells = graph_of(ctx.cluster).cells_in("shop")
-    assert str(affected(ctx, members(ctx, cells))) == "2 pods (Deployment/api, Pod/web-1)"
-    assert str(affected(ctx, [TEMPLATE, TEMPLATE])) == "1 pod template (Deployment/api)"
-    assert str(affected(ctx, [TEMPLATE, WEB])) == "1 pod (Pod/web-1)"
+    assert affected(ctx, members(ctx, cells)).in_full == "2 pods (Deployment/api, Pod/web-1)"
+    assert str(affected(ctx, members(ctx, cells))) == "2 workloads"
+    assert str(affected(ctx, [TEMPLATE, TEMPLATE])) == "Deployment/api"
+    assert str(affected(ctx, [TEMPLATE, WEB])) == "Pod/web-1"
 
 
 # --- what the engine is asked

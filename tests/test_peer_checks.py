@@ -134,7 +134,7 @@ def test_a_text_that_is_not_what_was_decoded() -> None:
 
 def test_a_range_of_ports_is_told_as_one() -> None:
     (found,) = Case().says(EVERYONE, ingress({"port": 80, "endPort": 90}, {"protocol": "UDP"}))
-    assert "lets TCP 80-90, UDP any in" in found.message
+    assert "lets TCP 80-90, UDP any in" in found.means
 
 
 # --- host-network-selected -------------------------------------------------------------------------------------------
@@ -148,9 +148,7 @@ API = pod("api-1")
 def test_every_pod_or_some() -> None:
     case = Case([EXPORTER, pod("exporter-2", hostNetwork=True), API])
     all_ = case.says(HOST, policy("exporter"))
-    assert [f.line for f in all_] == [
-        "its 2 pods run in the host network: no policy binds them; restrict their nodes instead"
-    ]
+    assert [f.line for f in all_] == ["its 2 pods run in the host network: no policy binds them; restrict their nodes"]
     assert levels(HOST, all_) == [Level.WARNING]
     some = case.says(HOST, policy(""))
     assert [f.line for f in some] == ["2 of its 3 pods run in the host network: no policy binds them"]
@@ -185,7 +183,7 @@ def test_a_peer_of_the_host_network(direction: str) -> None:
         assert levels(HOST, found) == [Level.WARNING]
         word = "from" if direction == "Ingress" else "to"
         assert found[0].path == f"spec.{direction.lower()}[0].{word}[0]"
-        assert found[0].message.startswith("its peer pod runs in the host network: no selector matches it")
+        assert found[0].line.startswith("its peer pod runs in the host network: no selector matches it")
     own = case.says(HOST, letting(direction, {"podSelector": selecting("exporter")}))
     assert levels(HOST, own) == [Level.WARNING]
 
@@ -352,7 +350,7 @@ def test_a_single_pod_and_a_template_may_be_in_the_mesh() -> None:
     assert levels(AMBIENT, own.says(AMBIENT, letting("Ingress", ports=HTTP))) == [Level.WARNING]
     template = Case([space("shop", **MODE, **{"istio-injection": "disabled"}), deployment("api")])
     (found,) = template.says(AMBIENT, letting("Ingress", ports=HTTP))
-    assert found.message.startswith("its pod template is in the Istio ambient mesh")
+    assert found.detail.startswith("its pod template is in the mesh")
 
 
 @pytest.mark.parametrize(
@@ -431,14 +429,14 @@ AWS = [
 @pytest.mark.parametrize(
     ("cidr", "says"),
     [
-        ("10.96.7.7/32", "10.96.7.7/32 is the address of Service db: engines see its pods'"),
-        ("fd00:96::7/128", "fd00:96::7/128 is the address of Service db"),
-        ("fd00:0096:0::0007/128", "fd00:96::7/128 is the address of Service db"),
-        ("10.96.9.9/32", "is the address of Service vault/vault"),
-        ("10.96.1.1/32", "10.96.1.1/32 is an address of Services"),
-        ("10.96.0.0/16", "10.96.0.0/16 is a range of Service addresses"),
-        ("10.96.128.0/20", "10.96.128.0/20 is a range of Service addresses"),
-        ("fd00:96::/120", "fd00:96::/120 is a range of Service addresses"),
+        ("10.96.7.7/32", "10.96.7.7/32 is Service db"),
+        ("fd00:96::7/128", "fd00:96::7/128 is Service db"),
+        ("fd00:0096:0::0007/128", "fd00:96::7/128 is Service db"),
+        ("10.96.9.9/32", "is Service vault/vault"),
+        ("10.96.1.1/32", "10.96.1.1/32 is of a Service"),
+        ("10.96.0.0/16", "10.96.0.0/16 is for Services"),
+        ("10.96.128.0/20", "10.96.128.0/20 is for Services"),
+        ("fd00:96::/120", "fd00:96::/120 is for Services"),
         ("10.96.0.0/12", ""),
         ("0.0.0.0/0", ""),
         ("::/0", ""),
@@ -450,7 +448,7 @@ def test_blocks_of_service_addresses(cidr: str, says: str) -> None:
     for direction, effect in (("Ingress", "lets nothing in"), ("Egress", "lets nothing out")):
         found = Case(WORLD).says(SERVICE_IPS, letting(direction, block(cidr)))
         assert levels(SERVICE_IPS, found) == [Level.WARNING] * bool(says)
-        assert all(says in f.message and effect in f.message for f in found)
+        assert all(says in f.message and effect in f.means for f in found)
         assert [f.path.rpartition("].")[2] for f in found] == ["ipBlock.cidr"] * len(found)
 
 
@@ -473,7 +471,7 @@ def test_services_elsewhere_are_not_named() -> None:
     case = Case(WORLD, disclosure=Disclosure.NAMESPACE)
     (found,) = case.says(SERVICE_IPS, letting("Egress", block("10.96.9.9/32")))
     assert "vault" not in found.line
-    assert "is the address of a Service elsewhere" in found.line
+    assert "is a Service elsewhere" in found.line
 
 
 @pytest.mark.parametrize(
@@ -531,7 +529,7 @@ def test_the_api_server_by_its_endpoints() -> None:
     }
     case = Case([*WORLD, api, endpoints])
     (found,) = case.says(SERVICE_IPS, letting("Egress", block("10.96.0.1/32")))
-    assert found.line.endswith("engines see its endpoints' instead, this lets nothing out; write their addresses")
+    assert found.line.endswith("lets nothing out; write its endpoints")
     assert level(SERVICE_IPS, found) is Level.WARNING
     both = case.says(SERVICE_IPS, letting("Egress", block("10.96.0.1/32"), block("192.0.2.0/28")))
     assert levels(SERVICE_IPS, both) == [Level.NOTE]
@@ -573,7 +571,7 @@ def test_an_engine_that_judges_before_the_translation() -> None:
     case = Case([*WORLD, daemon, settings])
     (found,) = case.says(SERVICE_IPS, letting("Egress", block("10.96.7.7/32")))
     assert level(SERVICE_IPS, found) is Level.NOTE
-    assert found.line == "10.96.7.7/32 is the address of Service db: AWS VPC CNI sees it, other engines see its pods'"
+    assert found.line == "10.96.7.7/32 is Service db: AWS VPC CNI sees it, other engines see its pods'"
 
 
 def test_dead_rules_name_no_service() -> None:

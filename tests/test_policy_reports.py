@@ -69,7 +69,7 @@ def test_a_report_as_both_apis_have_it() -> None:
         "severity": "high",
         "result": "fail",
         "scored": True,
-        "message": "NetworkPolicy shop/api: it matches no pod [a-check]",
+        "message": "netpol shop/api: it matches no pod [a-check]",
         "resources": [
             {
                 "apiVersion": "networking.k8s.io/v1",

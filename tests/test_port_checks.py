@@ -186,7 +186,7 @@ def test_native_sidecars_count_and_init_containers_do_not() -> None:
     case = Case([deployment("api", number(80, name="http"), initContainers=init)])
     assert case.lines("named-port-unresolved", ingress({"port": "mesh"})) == []
     assert case.lines("named-port-unresolved", ingress({"port": "setup"})) == [
-        "its pod template has no TCP port setup: this lets nothing in; write http or mesh"
+        "its pod template has no TCP port setup: lets nothing in; write http or mesh"
     ]
 
 
@@ -199,7 +199,7 @@ def test_pods_and_templates_of_one_workload_are_told_as_its_pods() -> None:
         ]
     )
     assert case.lines("named-port-unresolved", ingress({"port": "web"})) == [
-        "its 2 pods have no TCP port web: this lets nothing in; write http"
+        "its 2 pods have no TCP port web: lets nothing in; write http"
     ]
 
 
@@ -207,7 +207,7 @@ def test_some_lack_it_is_a_note_that_names_them() -> None:
     case = Case([pod("api-1", number(80, name="http")), pod("api-2"), pod("api-3")])
     [finding] = case.says("named-port-unresolved", ingress({"port": "http"}))
     assert finding.level is Level.NOTE
-    assert finding.line == "2 pods (Pod/api-2, Pod/api-3) have no TCP port http: there this lets nothing in"
+    assert finding.line == "2 pods (Pod/api-2, Pod/api-3) have no TCP port http: there lets nothing in"
 
 
 def test_a_rollout_that_renames_a_port_is_no_warning() -> None:
@@ -280,7 +280,7 @@ def test_dns_is_told_to_whomever_it_goes() -> None:
     for to in ([], there, [{"namespaceSelector": {}}], [{"ipBlock": {"cidr": "169.254.20.10/32"}}]):
         case = Case([pod("web-1"), dns])
         assert case.lines("tcp-only-port", egress({"port": 53}, to=to)) == [
-            "port 53 without protocol is TCP only, DNS asks over UDP; add 53 with UDP"
+            "port 53 without protocol is TCP only: DNS asks over UDP; add 53 with UDP"
         ]
         assert case.lines("tcp-only-port", egress({"port": 53}, {"port": 53, "protocol": "UDP"}, to=to)) == []
     assert Case([pod("web-1")]).lines("tcp-only-port", egress({"port": 5353}, to=[])) == []
@@ -309,12 +309,12 @@ def test_targets_by_name_differ_between_pods() -> None:
         ]
     )
     assert case.lines("service-port-not-pod-port", ingress({"port": 80})) == [
-        "80 is Service api's port, policies see its pods' 8080 and 9090; write 8080 and 9090"
+        "80 is Service api's port: policies see its pods' 8080 and 9090; write 8080 and 9090"
     ]
     assert case.lines("service-port-not-pod-port", ingress({"port": 80}, {"port": "http"})) == []
     assert case.lines("service-port-not-pod-port", ingress({"port": 80}, {"port": 8000, "endPort": 9999})) == []
     assert case.lines("service-port-not-pod-port", ingress({"port": 80}, {"port": 8080})) == [
-        "80 is Service api's port, policies see its pods' 9090; write 9090"
+        "80 is Service api's port: policies see its pods' 9090; write 9090"
     ]
 
 
@@ -428,22 +428,23 @@ def deletes(*objects: dict[str, Any], old: dict[str, Any] | None = None, complet
 
 def test_the_deleted_policy_counts_neither_way() -> None:
     assert deletes(pod("api-1"), policy()) == deletes(pod("api-1"))
-    assert [f.line for f in deletes(pod("api-1"))] == [
-        "opens ingress of 1 pod (Pod/api-1) to everyone (new: the outside); apply its replacement first"
-    ]
+    assert [f.line for f in deletes(pod("api-1"))] == ["opens ingress of Pod/api-1 to everyone; replace it first"]
 
 
 def test_each_direction_is_judged_for_itself() -> None:
     both = policy(policyTypes=["Ingress", "Egress"])
     assert [f.message for f in deletes(pod("api-1"), policy("", "deny"), old=both)] == [
-        "opens egress of 1 pod (Pod/api-1) to everyone (new: the outside)"
+        "opens egress of Pod/api-1 to everyone"
     ]
     inside = policy("db", "deny")
     assert [
-        f.message for f in deletes(pod("api-1"), pod("db-0"), inside, old=policy("", policyTypes=["Ingress", "Egress"]))
+        f.story for f in deletes(pod("api-1"), pod("db-0"), inside, old=policy("", policyTypes=["Ingress", "Egress"]))
     ] == [
-        "opens ingress of 1 pod (Pod/api-1) to everyone (new: Pod/db-0 and the outside)",
-        "opens egress of 2 pods (Pod/api-1, Pod/db-0) to everyone (new: Pod/api-1 and the outside)",
+        "opens ingress of Pod/api-1 to everyone; replace it first (1 pod (Pod/api-1); new: Pod/db-0 and the outside)",
+        (
+            "opens egress of 2 workloads to everyone; replace it first "
+            "(2 pods (Pod/api-1, Pod/db-0); new: Pod/api-1 and the outside)"
+        ),
     ]
 
 
@@ -527,17 +528,17 @@ EVERYTHING = {"podSelector": {}, "policyTypes": ["Ingress"]}
         (
             {"podselector": {"matchLabels": {"app": "x"}}},
             EVERYTHING,
-            "spec.podselector is no field: dropped, this selects every pod here; did you mean podSelector?",
+            "podselector is no field: every pod is selected; write podSelector",
         ),
         (
             {"podSelector": {"matchLabel": {"app": "x"}}},
             EVERYTHING,
-            "spec.podSelector.matchLabel is no field: dropped, this selects every pod here; did you mean matchLabels?",
+            "podSelector.matchLabel is no field: every pod is selected; write matchLabels",
         ),
         (
             {"podSelector": {}, "egres": [{}]},
             EVERYTHING,
-            "spec.egres is no field: dropped, the policy has none of these rules; did you mean egress?",
+            "egres is no field: its rules are dropped; write egress",
         ),
         (
             {
@@ -549,7 +550,7 @@ EVERYTHING = {"podSelector": {}, "policyTypes": ["Ingress"]}
                 "policyTypes": ["Ingress"],
                 "ingress": [{"from": [{"namespaceSelector": {}}]}],
             },
-            "spec.ingress[0].from[0].namespaceSelector.team is no field: dropped, its rule is not what the text says",
+            "ingress[0].from[0].namespaceSelector.team is no field: it is dropped; write matchLabels",
         ),
     ],
 )

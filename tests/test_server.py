@@ -195,8 +195,8 @@ async def test_a_warning_names_object_and_check(start: Start) -> None:
     assert response["allowed"] is True
     [warning] = response["warnings"]
     assert warning == (
-        "NetworkPolicy shop/api: podSelector app=apii matches no pod; nearest is app=api (1 pod); "
-        "write app: api [selector-matches-nothing]"
+        "netpol shop/api: podSelector app=apii matches no pod: 1 pod has app=api; write app: api "
+        "[selector-matches-nothing]"
     )
     assert response["auditAnnotations"]["findings"] == "selector-matches-nothing"
 
@@ -207,8 +207,8 @@ async def test_a_denial_has_the_shape_that_kubectl_prints_well(start: Start) -> 
     assert response["status"] == {
         "code": 403,
         "reason": "Forbidden",
-        "message": "NetworkPolicy shop/api: policyTypes lacks Egress: its egress rule does nothing, egress stays "
-        "open; add Egress [rules-without-policy-type]",
+        "message": "netpol shop/api: policyTypes lacks Egress: its egress rule does nothing; add Egress "
+        "[rules-without-policy-type]",
     }
 
 
@@ -232,9 +232,9 @@ async def test_the_generated_name_is_the_requests(start: Start) -> None:
     server = await start()
     generated = MISSPELT | {"metadata": {"generateName": "api-", "namespace": "shop"}}
     response = await server.ask(review(generated, name="api-x7b2k", namespace="shop"))
-    assert response["warnings"][0].startswith("NetworkPolicy shop/api-x7b2k: ")
+    assert response["warnings"][0].startswith("netpol shop/api-x7b2k: ")
     response = await server.ask(review(generated, name=None, namespace="shop"))
-    assert response["warnings"][0].startswith("NetworkPolicy shop/api-: ")
+    assert response["warnings"][0].startswith("netpol shop/api-: ")
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ async def test_an_update_whose_old_object_cannot_be_decoded_is_judged_by_the_new
 async def test_a_deletion_without_a_name_is_told_by_the_old_objects_and_never_denied(start: Start) -> None:
     response = await (await start()).ask(review(None, policy(), name=None))
     assert response["allowed"] is True
-    assert response["warnings"][0].startswith("NetworkPolicy shop/api: ")
+    assert response["warnings"][0].startswith("netpol shop/api: ")
 
 
 async def test_unknown_and_null_fields_of_the_request_do_not_matter(start: Start) -> None:

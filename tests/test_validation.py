@@ -35,13 +35,13 @@ def test_unknown(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "remedy"),
     [
-        (policy("{podSelector: {}, ingres: []}"), "did you mean ingress?"),
-        (policy("{podselector: {}}"), "did you mean podSelector?"),
-        (policy("{podSelector: {app: x}}"), "labels to match go under matchLabels: matchLabels: {app: …}"),
-        (policy("{podSelector: {matchLabel: {a: b}}}"), "did you mean matchLabels?"),
+        (policy("{podSelector: {}, ingres: []}"), "write ingress"),
+        (policy("{podselector: {}}"), "write podSelector"),
+        (policy("{podSelector: {app: x}}"), "write matchLabels: {app: …}"),
+        (policy("{podSelector: {matchLabel: {a: b}}}"), "write matchLabels"),
         (policy("{from: []}"), "from is a field of spec.ingress[]"),
         (policy("{podSelector: {}, ports: []}"), "ports is a field of spec.ingress[] and spec.egress[]"),
-        (one_port("{port: 1, targetport: 2}"), "did you mean targetPort?"),
+        (one_port("{port: 1, targetport: 2}"), "write targetPort"),
         (f"{POLICY}whatever: 1\n", ""),
     ],
 )

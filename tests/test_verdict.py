@@ -11,6 +11,7 @@ from webhook.check import Finding, Level
 from webhook.verdict import (
     BUDGET,
     LONGEST_LINE,
+    SHORT_NAMES,
     Action,
     ObjectReference,
     Ruling,
@@ -53,7 +54,7 @@ def ruling(message: str, action: Action = Action.WARN, name: str = "np") -> Ruli
 def test_a_line_fits_and_names_object_and_check(said: Ruling) -> None:
     line = said.line
     assert 0 < len(line) <= LONGEST_LINE
-    assert line.startswith(f"{said.object.kind} ")
+    assert line.startswith(f"{SHORT_NAMES.get(said.object.kind, said.object.kind)} ")
     assert line.endswith(f" [{said.check}]")
     assert not [c for c in line if unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"}]
     line.encode()
@@ -90,7 +91,7 @@ def test_the_budget_to_the_character(lengths: list[int], kept: int) -> None:
 
 def test_a_long_name_is_elided_in_the_middle() -> None:
     long = ruling("two items mean OR", name="begin" + "x" * 300 + "end").line
-    assert long.startswith("NetworkPolicy shop/beginx")
+    assert long.startswith("netpol shop/beginx")
     assert "…" in long
     assert re.search(r"xend: two items mean OR \[peers-or-not-and\]$", long)
 
@@ -98,7 +99,7 @@ def test_a_long_name_is_elided_in_the_middle() -> None:
 def test_a_long_message_is_elided_in_the_middle() -> None:
     line = ruling("begin " + "m" * 500 + " end").line
     assert len(line) == LONGEST_LINE
-    assert re.fullmatch(r"NetworkPolicy shop/np: begin m+…m+ end \[peers-or-not-and\]", line)
+    assert re.fullmatch(r"netpol shop/np: begin m+…m+ end \[peers-or-not-and\]", line)
 
 
 @pytest.mark.parametrize(

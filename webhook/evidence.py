@@ -28,11 +28,13 @@ class Evidence(Struct, frozen=True):
         path: the term that misses, relative to the selector (``matchLabels.app``); empty when the whole is meant.
         seen: what speaks for it; a clause that follows "… matches no pod".
         remedy: what to write instead.
+        namespace: where it would match, if that is one namespace and may be told.
     """
 
     path: str
     seen: str
     remedy: str
+    namespace: str = ""
 
 
 def of_misspelling(ctx: Context, selector: Selector, namespaces: Collection[str]) -> Evidence | None:
@@ -81,11 +83,13 @@ def of_another_namespace(ctx: Context, selector: Selector, namespaces: Collectio
     if not found or any(ctx.cluster.get(kind, (c.namespace, name)) for c in found):
         return None
     every = {c.namespace for c in found}
-    where, remedy = ctx.name_namespaces(every), "apply it there"
-    if len(every) == 1 and ctx.may_name_others:
-        where = found[0].namespace
-        remedy = f"apply with -n {where}"
-    return Evidence("", f"{sum(len(c.pods) for c in found)} in {where}", remedy)
+    told = found[0].namespace if len(every) == 1 and ctx.may_name_others else ""
+    return Evidence(
+        "",
+        f"{sum(len(c.pods) for c in found)} in {ctx.name_namespaces(every)}",
+        f"use -n {told}" if told else "check -n",
+        told,
+    )
 
 
 def comes_before_its_pods(ctx: Context, *, said_before: bool) -> bool:

@@ -21,7 +21,7 @@ BUDGET: Final = 4096
 """Characters of all warnings of a request together, shared with other webhooks."""
 _LONGEST_NAME: Final = 80
 _LONGEST_KIND: Final = 63
-_SHORT_NAMES: Final = {"NetworkPolicy": "netpol", "Service": "svc"}
+SHORT_NAMES: Final = {"NetworkPolicy": "netpol", "Service": "svc"}
 """As kubectl calls them (`kubectl api-resources`), where room is short."""
 
 
@@ -47,7 +47,7 @@ class ObjectReference(Struct, frozen=True):
     @property
     def short(self) -> str:
         """``netpol shop/api``, as every line of kubectl's begins."""
-        kind = _SHORT_NAMES.get(self.kind)
+        kind = SHORT_NAMES.get(self.kind)
         return f"{kind} {self._shown}" if kind else str(self)
 
     @property

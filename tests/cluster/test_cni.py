@@ -55,12 +55,12 @@ def created(webhook: InstalledWebhook, namespace: str, cluster: str | list[Objec
 
 
 def warning(namespace: str, says: str) -> str:
-    return f"Warning: NetworkPolicy {namespace}/default-deny: {says} [cni-does-not-enforce]\n"
+    return f"Warning: netpol {namespace}/default-deny: {says} [cni-does-not-enforce]\n"
 
 
 def test_k3s_without_its_controller(webhook: InstalledWebhook, namespace: str) -> None:
     said = created(webhook, namespace, "k3s-disabled")
-    says = "k3s runs with --disable-network-policy: all traffic passes; drop the flag"
+    says = "k3s runs with --disable-network-policy; drop the flag"
     assert said == (warning(namespace, says), [])
 
 
@@ -77,22 +77,16 @@ class TestBesideTheUsualAgents:
     @pytest.mark.parametrize(
         ("cluster", "says"),
         [
-            ("flannel", "flannel runs without netpol: all traffic passes; set netpol.enabled"),
-            ("weave-without-npc", "Weave Net runs without weave-npc: all traffic passes; add that container"),
-            ("cilium-never", "Cilium's enable-policy is never: all traffic passes; set it to default"),
-            ("cilium-audit", "Cilium's policy-audit-mode is true: all traffic passes; set it to false"),
-            ("kindnet-v20240513", "kindnet v20240513 has no policies: all traffic passes; use kind v0.24+"),
-            ("kube-router-proxy-only", "kube-router has --run-firewall=false: all traffic passes; set it to true"),
-            ("aws-off", "aws-node policy agent is off: all traffic passes; set enableNetworkPolicy"),
-            ("terway-off", 'Terway\'s disable_network_policy is true: all traffic passes; set it to "false"'),
-            (
-                "aks-azure-cni",
-                "Azure CNI runs without a policy engine: all traffic passes; choose one with --network-policy",
-            ),
-            (
-                "auto-mode-off",
-                'EKS Auto Mode: enable-network-policy-controller is off: all traffic passes; set it to "true"',
-            ),
+            ("flannel", "flannel runs without netpol; set netpol.enabled"),
+            ("weave-without-npc", "Weave Net runs without weave-npc; add that container"),
+            ("cilium-never", "Cilium's enable-policy is never; set it to default"),
+            ("cilium-audit", "Cilium's policy-audit-mode is true; set it to false"),
+            ("kindnet-v20240513", "kindnet v20240513 has no policies; use kind v0.24+"),
+            ("kube-router-proxy-only", "kube-router has --run-firewall=false; set it to true"),
+            ("aws-off", "aws-node policy agent is off; set enableNetworkPolicy"),
+            ("terway-off", 'Terway\'s disable_network_policy is true; set it to "false"'),
+            ("aks-azure-cni", "Azure CNI has no policy engine; set --network-policy"),
+            ("auto-mode-off", "enable-network-policy-controller is off; set it to true"),
         ],
     )
     def test_nothing_enforces(self, webhook: InstalledWebhook, namespace: str, cluster: str, says: str) -> None:
@@ -144,8 +138,8 @@ class TestBesideTheUsualAgents:
         with seen(webhook, [*documents("weave"), LAST]):
             done = webhook.plane.kubectl("create", "-n", namespace, "-f", "-", stdin=json.dumps(policy))
         assert done.stderr == (
-            f"Warning: NetworkPolicy {namespace}/default-deny: Weave Net refuses a whole policy for one named port: "
-            "it isolates nothing, its pods stay open; write the number [cni-ignores-field]\n"
+            f"Warning: netpol {namespace}/default-deny: Weave Net refuses named ports; write the number "
+            "[cni-ignores-field]\n"
         )
 
     def test_pods_where_no_agent_runs(self, webhook: InstalledWebhook, namespace: str) -> None:
@@ -158,8 +152,8 @@ class TestBesideTheUsualAgents:
         with seen(webhook, [*documents("calico-without-windows"), pod, LAST]):
             done = webhook.plane.kubectl("create", "-n", namespace, "-f", "-", stdin=json.dumps(POLICY))
         assert done.stderr == (
-            f"Warning: NetworkPolicy {namespace}/default-deny: its pod runs on Windows nodes: "
-            "Calico does not cover it, all traffic passes; pin it to covered nodes [cni-covers-some-nodes]\n"
+            f"Warning: netpol {namespace}/default-deny: its pod runs on Windows nodes, without Calico; move it "
+            "[cni-covers-some-nodes]\n"
         )
 
     def test_who_may_read_policies_is_asked_only_when_wanted(

@@ -60,7 +60,7 @@ def effects(control_plane: ControlPlane) -> Effects:
         file = () if stdin is None else ("-f", "-")
         done = control_plane.kubectl(*arguments, *file, stdin=stdin, check=False)
         lines = [line for line in done.stderr.splitlines() if line.endswith(" [effect]")]
-        return [line.removeprefix("Warning: NetworkPolicy effects/").removesuffix(" [effect]") for line in lines]
+        return [line.removeprefix("Warning: netpol effects/").removesuffix(" [effect]") for line in lines]
 
     return run
 

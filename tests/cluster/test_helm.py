@@ -274,7 +274,7 @@ def test_kubectl_is_warned_and_denied(release: Release, shop: str) -> None:
     )
     warned = release.plane.kubectl("apply", "-f-", stdin=MISSPELT % shop)
     assert warned.stdout == "networkpolicy.networking.k8s.io/web created\n"
-    assert f"Warning: NetworkPolicy {shop}/web: " in warned.stderr
+    assert f"Warning: netpol {shop}/web: " in warned.stderr
     assert "[selector-matches-nothing]" in warned.stderr
 
 

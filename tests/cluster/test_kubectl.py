@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -86,30 +87,24 @@ SERVICE_LOST = SERVICE_SOUND.replace("app: api", "app: apj")
 
 
 def misspelt(shop: str) -> str:
-    return (
-        f"Warning: NetworkPolicy {shop}/api: podSelector app=apj matches no pod; "
-        "nearest is app=api (1 pod template); write app: api [selector-matches-nothing]"
-    )
+    return f"Warning: netpol {shop}/api: podSelector app=apj matches no pod; write app: api [selector-matches-nothing]"
 
 
 def lost(shop: str) -> str:
-    return (
-        f"Warning: Service {shop}/api: selector app=apj matches no pod; "
-        "nearest is app=api (1 pod template); write app: api [service-selects-nothing]"
-    )
+    return f"Warning: svc {shop}/api: selector app=apj matches no pod; write app: api [service-selects-nothing]"
 
 
 def dead_rules(shop: str) -> str:
     return (
-        f"NetworkPolicy {shop}/api: policyTypes lacks Egress: its egress rule does nothing, egress stays open; "
-        "add Egress [rules-without-policy-type]"
+        f"netpol {shop}/api: policyTypes lacks Egress: its egress rule does nothing; add Egress "
+        "[rules-without-policy-type]"
     )
 
 
 def impossible(shop: str) -> str:
     return (
-        f"NetworkPolicy {shop}/api: podSelector wants app=api and app=web: it selects nothing, ever; "
-        "for any of them write app In [api, web] [selector-can-never-match]"
+        f"netpol {shop}/api: podSelector app=api and app=web never match; write app In [api, web] "
+        "[selector-can-never-match]"
     )
 
 
@@ -226,35 +221,26 @@ PEERS = SOUND.replace("{podSelector: {matchLabels: {app: storefront}}}", "PEER")
     [
         (
             "{podSelector: {matchLabels: {app: storefrond}}}",
-            (
-                "from[0] podSelector app=storefrond matches no pod; "
-                "nearest is app=storefront (1 pod); write app: storefront [peer-matches-nothing]"
-            ),
+            ("from app=storefrond matches no pod; write app: storefront [peer-matches-nothing]"),
         ),
         (
             "{podSelector: {matchLabels: {app: prometheus}}}",
-            (
-                "from[0] podSelector app=prometheus matches no pod here, "
-                "but 1 pod in another namespace; add a namespaceSelector [peer-matches-nothing]"
-            ),
+            ("from app=prometheus matches no pod here; add a namespaceSelector [peer-matches-nothing]"),
         ),
         (
             "{namespaceSelector: {matchLabels: {name: OTHER}}}",
-            ("no namespace is labelled name=OTHER; write kubernetes.io/metadata.name: OTHER [namespace-not-found]"),
+            ("no namespace has name=OTHER; write kubernetes.io/metadata.name: OTHER [namespace-not-found]"),
         ),
         (
             (
                 "{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: OTHER}}}, "
                 "{podSelector: {matchLabels: {app: prometheus}}}"
             ),
-            (
-                "two dashes mean OR: 2 pods of another namespace get in, not just the 1 with app=prometheus; "
-                "drop the second dash [peers-or-not-and]"
-            ),
+            ("two dashes mean OR: 2 pods get in, not 1; drop the second [peers-or-not-and]"),
         ),
         (
             "{podSelector: {matchExpressions: [{key: app, operator: Exists}, {key: app, operator: DoesNotExist}]}}",
-            "podSelector wants app and !app: it lets in nobody, ever; remove !app [selector-can-never-match]",
+            "podSelector app and !app never match: lets nobody in; remove !app [selector-can-never-match]",
         ),
     ],
 )
@@ -270,7 +256,7 @@ def test_what_each_check_says_of_a_peer(
     assert said == (
         0,
         ["networkpolicy.networking.k8s.io/api created"],
-        [f"Warning: NetworkPolicy {shop}/api: {expected}"],
+        [f"Warning: netpol {shop}/api: {expected}"],
     )
 
 
@@ -457,8 +443,8 @@ def test_a_warning_ends_when_the_namespace_is_there(kubectl: Kubectl, webhook: I
     with seen(webhook, (), right):
         assert kubectl("create", "--dry-run=server", stdin=text).err == [
             (
-                f"Warning: NetworkPolicy {shop}/api: no namespace is labelled kubernetes.io/metadata.name={wrong}; "
-                "one has nearly that; look at its spelling [namespace-not-found]"
+                f"Warning: netpol {shop}/api: there is no namespace {wrong}: one has nearly that; look at its spelling "
+                "[namespace-not-found]"
             )
         ]
         webhook.plane.create_namespace(wrong)
@@ -678,7 +664,9 @@ class TestExamples:
             said = [line for line in warnings if line.endswith(f"[{check.id}]")]
             early = check.id in EARLY and example.object and not example.old
             assert len(said) == (level is Level.WARNING and not early), warnings
-        assert all(example.says in line for line in said)
+        # What it means is left out where the line would be too long, and the rest of the story is told elsewhere.
+        seen = re.split(r"[:;] | \(", example.says)[0].partition("(")[0]
+        assert all(seen in line for line in said)
 
     @pytest.mark.parametrize(("check", "example"), examples(good=True))
     def test_good(self, webhook: InstalledWebhook, check: Check, example: Example) -> None:

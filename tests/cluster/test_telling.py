@@ -103,7 +103,7 @@ def test_a_denied_change_is_described_with_the_object(told: InstalledWebhook, sh
     described = kubectl("describe", "service", "web", "-n", shop).stdout
     [line] = [line for line in described.splitlines() if "netadmit" in line]
     assert line.split()[:2] == ["Warning", "ServiceSelectsNothing"]
-    assert f"Denied: Service {shop}/web: " in line
+    assert f"Denied: svc {shop}/web: " in line
     [event] = events(told.plane, shop)
     uid = told.plane.request("GET", f"/api/v1/namespaces/{shop}/services/web").body["metadata"]["uid"]
     assert event["involvedObject"]["uid"] == uid
@@ -121,7 +121,7 @@ def test_a_denied_creation_is_among_the_events_of_the_namespace(told: InstalledW
     assert "denied the request" in denied.stderr
     eventually(lambda: len(events(told.plane, shop)) == 2, "two Events: none of the dry run")
     shown = kubectl("events", "-n", shop, "--for=networkpolicy/web", "--types=Warning").stdout
-    assert f"Denied: NetworkPolicy {shop}/web: " in shown
+    assert f"Denied: netpol {shop}/web: " in shown
     assert all("uid" not in event["involvedObject"] for event in events(told.plane, shop))
 
 

@@ -201,7 +201,7 @@ CHECK = Check(
             + _node("node-2", 'kubernetes.io/os: linux, projectcalico.org/ds-ready: "true"')
             + _calico(1, 'projectcalico.org/ds-ready: "true"'),
             object=_POLICY,
-            says="1 on nodes without the label projectcalico.org/ds-ready=true",
+            says="(Calico does not cover 1 on nodes without the label projectcalico.org/ds-ready=true",
         ),
         Example(
             title="a DaemonSet that wants no pod on a node, by a taint or an affinity",

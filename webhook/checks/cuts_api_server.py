@@ -289,7 +289,7 @@ CHECK = Check(
             cluster=_OPERATOR,
             old=_policy(_to("172.18.0.0/24", 6443)),
             object=_policy(_to("172.18.0.0/24", 8443)),
-            says="ServiceAccount operator has rights there, and runs 1 pod (Pod/operator-1)",
+            says="(ServiceAccount operator has rights there, and runs 1 pod (Pod/operator-1)",
         ),
         Example(
             title="all egress denied, in so many words: a note",
@@ -303,7 +303,7 @@ CHECK = Check(
             cluster="apiVersion: netadmit.io/v1\nkind: Snapshot\n"
             "kinds: [v1/Pod, networking.k8s.io/v1/NetworkPolicy]\n---" + _CLUSTER,
             object=_policy(_DNS),
-            says="ServiceAccount operator may have rights there",
+            says="(ServiceAccount operator may have rights there",
             level=Level.NOTE,
             partial=True,
         ),

@@ -21,9 +21,9 @@ def run(ctx: Context) -> Iterator[Finding]:
         if not _filled_by_others(ctx.cluster, old, had):
             yield Finding(
                 "spec.selector",
-                f"its selector is gone, its {lost} {'stays' if len(had) == 1 else 'stay'}",
+                "its selector is gone",
                 f"put back {_as_yaml(old.spec.selector)}",
-                means="no new pod is found",
+                means=f"its {lost} {'stays' if len(had) == 1 else 'stay'}, no new pod is found",
             )
         return
     classes = matched(ctx, new)
@@ -109,7 +109,7 @@ CHECK = Check(
             cluster=_PODS,
             old=_BLUE,
             object=_SERVICE.format(selector="", more=""),
-            says="its selector is gone, its 1 endpoint stays: no new pod is found; put back app: web, slot: blue",
+            says="its selector is gone: its 1 endpoint stays, no new pod is found; put back app: web, slot: blue",
         ),
         Example(
             title="pods that are not ready are no longer published",

@@ -61,7 +61,7 @@ def _judge(ctx: Context, direction: Direction) -> Iterator[Finding]:
                 ctx.spend(8 * (1 + len(others)))
                 excepted = parse_cidr(cidr)
                 if excepted is not None and (undone_by := _undoing(ctx, own, others, excepted)):
-                    message = f"except {cidr} is undone by {undone_by}"
+                    message = f"except {cidr} is undone by {undone_by.removeprefix('spec.')}"
                     yield Finding(f"{path}.ipBlock.except[{k}]", message, "except it there", value=cidr)
 
 
@@ -180,7 +180,7 @@ CHECK = Check(
         Example(
             title="a rule that lets everything through on the same port",
             object=_policy(_ALL_BUT_METADATA.replace("}}]}", "}}], ports: [{port: 80}]}"), "{ports: [{port: 80}]}"),
-            says="except 169.254.169.254/32 is undone by spec.egress[1]; except it there",
+            says="except 169.254.169.254/32 is undone by egress[1]; except it there",
         ),
         Example(
             title="another policy of the namespace",
@@ -191,7 +191,7 @@ CHECK = Check(
         Example(
             title="a second peer of the same rule",
             object=_policy(_ALL_BUT_PRIVATE.replace("}}]}", "}}, {ipBlock: {cidr: 10.0.0.0/8}}]}")),
-            says="except 10.0.0.0/8 is undone by spec.egress[0].to[1]",
+            says="except 10.0.0.0/8 is undone by egress[0].to[1]",
         ),
         Example(
             title="two rules that together have all of it",

@@ -21,10 +21,10 @@ def run(ctx: Context) -> Iterator[Finding]:
                 meant = enumerate_some(map(str, numbers))
                 yield Finding(
                     f"spec.ports[{i}].targetPort",
-                    f"headless: clients must ask for {meant}, not {port.port}",
+                    f"headless: clients must ask for {meant}",
                     f"write port: {meant}" if len(numbers) == 1 else "",
                     value=f"{port.port}:{port.target_port}",
-                    detail="its name leads to the pods themselves: no port is translated",
+                    detail=f"its name leads to the pods themselves: {port.port} is not translated",
                 )
 
 
@@ -121,13 +121,13 @@ CHECK = Check(
         Example(
             title="a headless Service that shall translate a port",
             object=_HEADLESS.format(port="port: 80, targetPort: 5432"),
-            says="headless: clients must ask for 5432, not 80; write port: 5432",
+            says="headless: clients must ask for 5432; write port: 5432",
         ),
         Example(
             title="the same by the port's name",
             cluster=_PODS,
             object=_HEADLESS.format(port="port: 80, targetPort: postgres"),
-            says="clients must ask for 5432, not 80",
+            says="headless: clients must ask for 5432; write port: 5432 (its name leads to the pods themselves: 80 is not ",
         ),
     ),
     good=(

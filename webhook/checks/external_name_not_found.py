@@ -32,7 +32,7 @@ def run(ctx: Context) -> Iterator[Finding]:
     elif name.domain and name.domain not in dns.domains:
         yield from _elsewhere(ctx, dns, name)
     elif _leads_back(ctx, dns, name):
-        message = f"externalName {spec.external_name} leads back here"
+        message = f"{spec.external_name} leads back here"
         yield Finding(_PATH, message, "name another", value=spec.external_name, means="it does not resolve")
     else:
         yield from _missing(ctx, dns, name)
@@ -59,10 +59,10 @@ def _elsewhere(ctx: Context, dns: ClusterDNS, name: ServiceName) -> Iterator[Fin
         return
     yield Finding(
         _PATH,
-        f"the cluster domain is {dns.domain}",
+        f"the domain is {dns.domain}",
         f"write {dns.full_name(name)}",
         value=ctx.service.spec.external_name,
-        detail=f"externalName ends in {name.domain}, which does not resolve here",
+        detail=f"of this cluster; {name.domain} does not resolve here",
     )
 
 
@@ -72,7 +72,7 @@ def _missing(ctx: Context, dns: ClusterDNS, name: ServiceName) -> Iterator[Findi
     if _found(ctx, name.key):
         if not name.domain:
             # Proxies that resolve it themselves with a search path, as ingress-nginx does, get along with it.
-            message = f"externalName {written} has no cluster domain"
+            message = f"{written} has no cluster domain"
             yield Finding(_PATH, message, _full(dns, name), Level.NOTE, written, detail=_CNAME)
         return
     told = ctx.may_name_others or namespace == ctx.namespace
@@ -210,7 +210,7 @@ CHECK = Check(
             title="the cluster's domain is another",
             cluster=_CLUSTER.replace("cluster.local", "example.org"),
             object=_SERVICE.format(name="postgres.data.svc.cluster.local"),
-            says="the cluster domain is example.org; write postgres.data.svc.example.org (externalName ends in cluster.",
+            says="the domain is example.org; write postgres.data.svc.example.org (of this cluster; cluster.local does not ",
         ),
         Example(
             title="itself",

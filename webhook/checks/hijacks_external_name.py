@@ -133,7 +133,7 @@ spec: {rules: [{host: shop.dev}]}
             title="a host name that a policy knows",
             cluster=_POLICY,
             object=_service("partner", "app"),
-            says="a host of that name is in use (ClusterNetworkPolicy)",
+            says="(a host of that name is in use (ClusterNetworkPolicy)",
         ),
         Example(
             title="the cluster's domain is not known, and may be cluster.local: a note",

@@ -45,7 +45,7 @@ def _judge(ctx: Context, path: str, block: IPBlock) -> Finding | None:
     nodes = known.nodes.within(network, excepted)
     if single and nodes:
         gap = ctx.enforcement.gap(Feature.NODE_IP_BLOCK)
-        seen = f"{block.cidr} is a node's address"
+        seen = f"{block.cidr} is a node"
         if gap is not None:
             return Finding(path, seen, gap.remedy, value=block.cidr, means=f"{gap.who} {gap.effect}")
         return Finding(path, seen, "", Level.NOTE, block.cidr, means="what it masquerades comes from there")
@@ -63,7 +63,7 @@ def _judge(ctx: Context, path: str, block: IPBlock) -> Finding | None:
 def _of_pods(ctx: Context, known: "_Known", network: Network, pods: int) -> str:
     """Why a range is one of pods and of nothing else, as words that follow it; empty where it need not be."""
     if pods and network.prefixlen == network.max_prefixlen:
-        return "is a pod's address"
+        return "is a pod"
     for node_range in known.ranges:
         inside = network.version == node_range.version and network.subnet_of(node_range)  # type: ignore[arg-type]
         # Some engines have ranges of their own, and leave what the node says aside.
@@ -262,20 +262,19 @@ CHECK = Check(
             title="a pod's address, on Cilium",
             cluster=_cluster() + _cilium(),
             object=_egress("10.244.1.5/32"),
-            says="10.244.1.5/32 is a pod's address: Cilium matches no pod by IP; select by labels",
+            says="10.244.1.5/32 is a pod: Cilium matches no pod by IP; select by labels",
         ),
         Example(
             title="a node's address, as for its API server, on Cilium",
             cluster=_cluster() + _cilium(),
             object=_egress("192.168.1.10/32"),
-            says="192.168.1.10/32 is a node's address: Cilium matches no node by IP; "
-            "set policy-cidr-match-mode to nodes",
+            says="192.168.1.10/32 is a node: Cilium matches no node by IP; set policy-cidr-match-mode to nodes",
         ),
         Example(
             title="a pod's address, on an engine that is not known",
             cluster=_cluster(),
             object=_egress("10.244.1.5/32"),
-            says="10.244.1.5/32 is a pod's address: it changes with the pod",
+            says="10.244.1.5/32 is a pod: it changes with the pod",
             level=Level.NOTE,
         ),
         Example(

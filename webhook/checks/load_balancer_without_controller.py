@@ -139,13 +139,13 @@ CHECK = Check(
             cluster=_service("api", _SINCE_AN_HOUR) + _service("old", _SINCE_AN_HOUR) + _CILIUM,
             object=_service(),
             view=View.CHECK,
-            says="none of 2 other LoadBalancers has one: nobody provides them here",
+            says="(none of 2 other LoadBalancers has one: nobody provides them here",
         ),
         Example(
             title="a class that nobody serves",
             cluster=_service("api", _SINCE_AN_HOUR, ", loadBalancerClass: example.com/lb") + _METALLB,
             object=_service(spec=", loadBalancerClass: example.com/lb"),
-            says="none of 1 other LoadBalancer of class example.com/lb has one",
+            says="(none of 1 other LoadBalancer of class example.com/lb has one",
         ),
         Example(
             title="nobody is seen who provides any: a note",

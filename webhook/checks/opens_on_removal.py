@@ -46,7 +46,7 @@ def run(ctx: Context) -> Iterator[Finding]:
     else:
         path = "spec.policyTypes" if before.spec.pod_selector == after.spec.pod_selector else "spec.podSelector"
     for directions, pods in _together(freed):
-        words = " and ".join(d.lower() for d in directions)
+        words = "/".join(d.lower() for d in directions)
         workloads = sorted({p.workload.partition("/")[2] for p in pods})
         who = affected(ctx, pods)
         if closes:
@@ -202,7 +202,7 @@ CHECK = Check(
             cluster=_CLUSTER + "---" + _policy("{}", "Ingress, Egress"),
             old=_policy("{}", "Ingress, Egress"),
             object="",
-            says="opens ingress and egress of 2 workloads to everyone",
+            says="opens ingress/egress of 2 workloads to everyone",
         ),
         Example(
             title="a podSelector that lets go of a workload",

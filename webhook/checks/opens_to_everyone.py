@@ -51,7 +51,7 @@ def _finding(ctx: Context, path: str, rule: NetworkPolicyRule, word: str, said: 
         return Finding(path, "no from", "", Level.NOTE, value, means=means)
     message = f"{said} lets everyone in, not nobody"
     detail = f"it lets {ports} in, also from outside the cluster"
-    return Finding(path, message, "list peers, or drop the rule", value=value, detail=detail)
+    return Finding(path, message, "list peers, or drop it", value=value, detail=detail)
 
 
 _TEXT = """
@@ -104,7 +104,7 @@ CHECK = Check(
             cluster=_POD,
             object=_policy("ingress: [{from: [], ports: [{port: 8080}]}]"),
             view=View.CHECK,
-            says="from: [] lets everyone in, not nobody; list peers, or drop the rule (it lets TCP 8080 in, also from outside",
+            says="from: [] lets everyone in, not nobody; list peers, or drop it (it lets TCP 8080 in, also from outside",
         ),
         Example(
             title="a template that left nothing",

@@ -65,7 +65,8 @@ def _judge(
         return
     # With a namespaceSelector beside it the author said where to look; alike pods elsewhere prove nothing then.
     if peer.namespace_selector is None and (elsewhere := of_another_namespace(ctx, selector, namespaces)):
-        yield Finding(at, f"{what} here", "add a namespaceSelector", value=str(selector), means=elsewhere.seen)
+        remedy = f"add namespace {elsewhere.namespace}" if elsewhere.namespace else "add a namespaceSelector"
+        yield Finding(at, f"{what} here", remedy, value=str(selector), means=elsewhere.seen)
         return
     if before and before != peer and before.pod_selector is not None:
         was = ctx.compile(before.pod_selector)
@@ -139,7 +140,7 @@ CHECK = Check(
             title="pods of another namespace, without a namespaceSelector",
             cluster=_CLUSTER,
             object=_policy("{podSelector: {matchLabels: {app: prometheus}}}"),
-            says="from app=prometheus matches no pod here: 1 in monitoring; add a namespaceSelector",
+            says="from app=prometheus matches no pod here: 1 in namespace monitoring; add namespace monitoring",
         ),
         Example(
             title="a misspelt label in another namespace",
@@ -147,7 +148,7 @@ CHECK = Check(
             object=_policy(
                 "{namespaceSelector: {matchLabels: {team: ops}}, podSelector: {matchLabels: {app: promethues}}}"
             ),
-            says="1 pod has app=prometheus",
+            says="from app=promethues matches no pod in monitoring: 1 pod has app=prometheus",
         ),
         Example(
             title="an update that loses its clients",

@@ -49,12 +49,12 @@ def _judge(ctx: Context, path: str, first: int, peers: Sequence[NetworkPolicyPee
     too = written.cells & ~meant.cells
     named = f" (also {Parties(ctx, impact(ctx).graph).who(too, 2)[0]})" if too and _may_name(ctx, namespaces) else ""
     pods = count(written.pods, "pod")
-    message = f"two dashes mean OR: {pods} {done}, not just {meant.pods}"
+    message = f"two dashes mean OR: {pods} {done}, not {meant.pods}"
     # The second of the two items carries the dash too many.
     yield Finding(
         f"{path}[{first + 1}]",
         message,
-        "drop the second dash",
+        "drop the second",
         value=f"{namespace_selector} or {pod_selector}",
         detail=f"{pods} of {where}{named}, not just the {meant.pods} with {pod_selector}",
     )
@@ -179,7 +179,7 @@ CHECK = Check(
             title="every pod of the namespace gets in",
             cluster=_CLUSTER,
             object=_POLICY,
-            says="two dashes mean OR: 2 pods get in, not just 1; drop the second dash (2 pods of namespace default (also "
+            says="two dashes mean OR: 2 pods get in, not 1; drop the second (2 pods of namespace default (also "
             "default/Pod/sleepybox2), not just the 1 with access=yes)",
         ),
         Example(

@@ -101,7 +101,7 @@ CHECK = Check(
                 peer="{podSelector: {matchLabels: {app: web},"
                 " matchExpressions: [{key: app, operator: NotIn, values: [web]}]}}"
             ),
-            says="lets nobody in",
+            says="podSelector app=web and app!=web never match: lets nobody in",
             level=Level.WARNING,
         ),
         Example(

@@ -23,12 +23,14 @@ def run(ctx: Context) -> Iterator[Finding]:
         yield Finding(f"spec.podSelector.{near.path}", what, near.remedy, value=value, means=near.seen)
         return
     if elsewhere := of_another_namespace(ctx, selector, here):
-        yield Finding("spec.podSelector", f"{what} here", elsewhere.remedy, value=value, means=elsewhere.seen)
+        yield Finding(
+            "spec.podSelector", f"podSelector {selector}: no pod here, {elsewhere.seen}", elsewhere.remedy, value=value
+        )
         return
     if isinstance(ctx.old, NetworkPolicy) and selected_before(ctx, ctx.old):
         yield Finding(
             "spec.podSelector",
-            f"{what} now",
+            what,
             "compare labels",
             value=value,
             means="isolates nothing",
@@ -104,14 +106,14 @@ CHECK = Check(
             title="applied without -n",
             cluster=_PODS,
             object=_POLICY.format(namespace="default", labels="app: api"),
-            says="podSelector app=api matches no pod here: 1 in shop; apply with -n shop",
+            says="podSelector app=api: no pod here, 1 in namespace shop; use -n shop",
         ),
         Example(
             title="an update that loses its pods",
             cluster=_PODS,
             old=_POLICY.format(namespace="shop", labels="app: api"),
             object=_POLICY.format(namespace="shop", labels="app: storefront"),
-            says="matches no pod now: isolates nothing; compare labels (those that it selected",
+            says="matches no pod: isolates nothing; compare labels (those that it selected",
         ),
         Example(
             title="a complete state in which nothing matches",

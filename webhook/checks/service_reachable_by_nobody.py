@@ -70,7 +70,7 @@ def _finding(ctx: Context, scenario: Scenario, behind: Sequence[Cell]) -> Findin
     if not admitting:
         seen, remedy = "its pods' policies let nobody in", "add one for its clients"
     elif admitted:
-        seen, remedy = f"its pods' policies let in {shown} only from pods that are not there", ""
+        seen, remedy = "its pods' policies let in no pod that is there", ""
     else:
         names = enumerate_some(sorted(p.name.partition("/")[2] for p in admitting), 2)
         nobody = "nobody" if ctx.service.spec.type in _FROM_OUTSIDE else "no pod"
@@ -244,7 +244,7 @@ CHECK = Check(
             title="clients that are yet to come: a note",
             cluster=_CLUSTER + _policy(_FROM_WEB.format(port=8080).replace("app: web", "api-client: 'true'")),
             object=_service(),
-            says="let in TCP 8080 only from pods that are not there",
+            says="let in no pod that is there",
             level=Level.NOTE,
         ),
     ),

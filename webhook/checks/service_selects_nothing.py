@@ -24,7 +24,9 @@ def run(ctx: Context) -> Iterator[Finding]:
         yield Finding(path, what, near.remedy, value=value, means=near.seen)
         return
     if elsewhere := of_another_namespace(ctx, selector, here):
-        yield Finding("spec.selector", f"{what} here", elsewhere.remedy, value=value, means=elsewhere.seen)
+        yield Finding(
+            "spec.selector", f"selector {selector}: no pod here, {elsewhere.seen}", elsewhere.remedy, value=value
+        )
         return
     if isinstance(ctx.old, Service) and ctx.old.spec.selector and ctx.old.spec.type != "ExternalName":
         was = ctx.compile_labels(ctx.old.spec.selector)
@@ -96,7 +98,7 @@ CHECK = Check(
             title="pods of another namespace",
             cluster=_PODS,
             object=_SERVICE.format(labels="app: batch"),
-            says="selector app=batch matches no pod here: 1 in jobs; apply with -n jobs",
+            says="selector app=batch: no pod here, 1 in namespace jobs; use -n jobs",
         ),
         Example(
             title="an update that loses its pods",

@@ -21,7 +21,7 @@ def run(ctx: Context) -> Iterator[Finding]:
         who = f"{enumerate_some(map(str, behind), 1)} {'declares' if len(behind) == 1 else 'declare'}"
         path = f"spec.ports[{i}].{'targetPort' if port.target_port else 'port'}"
         message = f"{who} {shown}, not {number}"
-        yield Finding(path, message, "check that it listens", value=f"{number}/{port.protocol}")
+        yield Finding(path, message, "check it listens", value=f"{number}/{port.protocol}")
 
 
 _DEPLOYMENT = """
@@ -55,7 +55,7 @@ CHECK = Check(
             title="another number",
             cluster=_DEPLOYMENT,
             object=_SERVICE.format(port="port: 80, targetPort: 8000"),
-            says="Deployment api declares 8080, 9090, not 8000; check that it listens",
+            says="Deployment api declares 8080, 9090, not 8000; check it listens",
         ),
         Example(
             title="no targetPort: it is the port",

@@ -47,7 +47,8 @@ def _judge(ctx: Context, path: str, port: ServicePort, name: str) -> Iterator[Fi
         who = enumerate_some(map(str, partly), 2)
         what = f"{without} of {count(len(pods), 'pod')} of {who}" if without else f"the template of {who}"
         message = f"{what} {'has' if without < 2 else 'have'} no {protocol} port {name}"
-        yield Finding(path, message, "fine in a rollout", Level.NOTE, value, means="no traffic there")
+        means = "no traffic there, fine in a rollout"
+        yield Finding(path, message, level=Level.NOTE, value=value, means=means)
 
 
 def _said_before(ctx: Context, port: ServicePort) -> bool:
