@@ -73,7 +73,7 @@ def test_all_warnings_fit_and_what_is_left_out_is_counted(rulings: list[Ruling])
         assert sum(map(len, lines)) > BUDGET
     else:
         assert warnings == lines
-    denials = [r.line for r in rulings if r.action is Action.DENY]
+    denials = [r.whole for r in rulings if r.action is Action.DENY]
     assert verdict.denied is bool(denials)
     assert verdict.denial.splitlines() == denials
 

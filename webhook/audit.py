@@ -217,17 +217,17 @@ class Auditor:
             held.pop(identity, None)
             if now:
                 held[identity] = now
-        known = {r.line for r in before}
+        known = {r.whole for r in before}
         for ruling in rulings:
-            if ruling.line not in known:
+            if ruling.whole not in known:
                 level = str(ruling.level)  # `level` alone is the log line's own
-                fields = {"check": ruling.check, "findingLevel": level, "line": ruling.line, "settled": first}
+                fields = {"check": ruling.check, "findingLevel": level, "line": ruling.whole, "settled": first}
                 _log.info("finding", extra={"fields": fields})
         self._told(identity, (*rulings, *waived))
 
 
 def _said(rulings: tuple[Ruling, ...]) -> list[tuple[str, Action, str]]:
-    return [(r.line, r.action, r.waived) for r in rulings]
+    return [(r.whole, r.action, r.waived) for r in rulings]
 
 
 def _age(judged: Judged, now: datetime) -> float:

@@ -257,7 +257,7 @@ class Example(Struct, frozen=True, kw_only=True):
         cluster: the cluster's state, as YAML documents; taken as complete unless ``partial``.
         object: the object applied, as YAML.
         old: the object as it was before: makes it an UPDATE. With ``object`` empty: a DELETE.
-        says: words that the finding's line must contain.
+        says: words that the finding's `Finding.story` must contain.
         view: from where it is judged.
         level: the level that the finding must have; the check's own by default.
     """

@@ -160,7 +160,7 @@ class Events:
         """
         for ruling in rulings:
             if ruling.action is Action.DENY:
-                self._note(Occurrence(ruling.object, uid, ruling.check, ruling.line, denied=True))
+                self._note(Occurrence(ruling.object, uid, ruling.check, ruling.whole, denied=True))
 
     def found(self, key: ObjectKey, uid: str, rulings: Sequence[Ruling]) -> None:
         """Tells what stands against an object that is there; what stood and was not written yet is left out.
@@ -174,7 +174,7 @@ class Events:
         api_version, _, word = kind.rpartition("/")
         reference = ObjectReference(api_version, word, namespace, name)
         told = [
-            Occurrence(reference, uid, ruling.check, ruling.line, denied=False)
+            Occurrence(reference, uid, ruling.check, ruling.whole, denied=False)
             for ruling in rulings
             if ruling.action is not Action.IGNORE
         ]

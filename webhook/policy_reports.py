@@ -121,7 +121,7 @@ def report(kind: ReportKind, namespace: str, standing: Iterable[Standing]) -> di
 
 def _order(standing: Standing) -> tuple[int, int, str, str, str]:
     ruling = standing.ruling
-    return _WORST_FIRST.index(_outcome(ruling)), -ruling.level, ruling.object.kind, ruling.object.name, ruling.line
+    return _WORST_FIRST.index(_outcome(ruling)), -ruling.level, ruling.object.kind, ruling.object.name, ruling.whole
 
 
 def _outcome(ruling: Ruling) -> str:
@@ -144,7 +144,7 @@ def _result(standing: Standing) -> dict[str, Any]:
         "severity": _SEVERITY[ruling.level],
         "result": _outcome(ruling),
         "scored": ruling.action is Action.DENY,
-        "message": ruling.line,
+        "message": ruling.whole,
         "resources": [resource | ({"uid": standing.uid} if standing.uid else {})],
         "timestamp": {"seconds": int(standing.since), "nanos": 0},
     }
@@ -204,10 +204,10 @@ class PolicyReports:
         """Takes note of what stands against an object now, or is waived; of nothing, when nothing is."""
         namespace = key[1]
         held = self._held.setdefault(namespace, {})
-        known = {one.ruling.line: one.since for one in held.pop(key, ())}
+        known = {one.ruling.whole: one.since for one in held.pop(key, ())}
         if rulings:
             now = self._now()
-            held[key] = tuple(Standing(ruling, uid, known.get(ruling.line, now)) for ruling in rulings)
+            held[key] = tuple(Standing(ruling, uid, known.get(ruling.whole, now)) for ruling in rulings)
         if not held:
             del self._held[namespace]
         self._due.setdefault(namespace, self._clock() + DEBOUNCE_SECONDS)

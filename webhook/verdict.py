@@ -83,8 +83,13 @@ class Ruling(Struct, frozen=True):
 
         What it means is left out where names are long and 120 characters would not do; it is never more than 256.
         """
-        line = line_about(self.object, self.finding.line, self.check)
+        line = self.whole
         return line if len(line) <= SHORT else line_about(self.object, self.finding.brief, self.check)
+
+    @property
+    def whole(self) -> str:
+        """The line with nothing left out, at most 256 characters: where a warning's 120 are not asked for."""
+        return line_about(self.object, self.finding.line, self.check)
 
 
 class Verdict(Struct, frozen=True):
@@ -110,7 +115,7 @@ class Verdict(Struct, frozen=True):
     @property
     def denial(self) -> str:
         """Every reason to deny, one a line; empty when nothing is denied."""
-        return "\n".join(r.line for r in self.rulings if r.action is Action.DENY)
+        return "\n".join(r.whole for r in self.rulings if r.action is Action.DENY)
 
     @property
     def warnings(self) -> list[str]:

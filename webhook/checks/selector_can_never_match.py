@@ -30,9 +30,9 @@ def _judge(ctx: Context, path: str, word: str, selector: LabelSelector | None, l
         return
     together = " and ".join(map(str, terms))
     seen = f"{word} {together} never match"
-    consequence = "selects nothing" if level is Level.ERROR else "lets nobody in"
+    consequence = "it selects nothing" if level is Level.ERROR else "it lets nobody in"
     if path.startswith("spec.egress"):
-        consequence = "lets nothing out"
+        consequence = "it lets nothing out"
     remedy = f"remove {terms[-1]}" if len(str(terms[-1])) <= _SHORT_TERM else "remove the last"
     if len(terms) == 1:
         seen, remedy = f"{terms[0]} matches no namespace, ever", "remove it"
@@ -41,7 +41,9 @@ def _judge(ctx: Context, path: str, word: str, selector: LabelSelector | None, l
     if all(t.operator == "In" for t in terms) and len(terms) > 1:
         values = sorted(frozenset().union(*(t.values for t in terms)))
         remedy = f"write {terms[0].key} In [{', '.join(values)}]"
-    yield Finding(f"{path}.{terms[-1].path}", seen, remedy, level, together, means=consequence)
+    yield Finding(
+        f"{path}.{terms[-1].path}", seen, remedy, level, together, detail=f"{consequence}, whatever is deployed"
+    )
 
 
 _POLICY = """
@@ -101,7 +103,7 @@ CHECK = Check(
                 peer="{podSelector: {matchLabels: {app: web},"
                 " matchExpressions: [{key: app, operator: NotIn, values: [web]}]}}"
             ),
-            says="podSelector app=web and app!=web never match: lets nobody in",
+            says="podSelector app=web and app!=web never match; remove app!=web (it lets nobody in, whatever is deployed)",
             level=Level.WARNING,
         ),
         Example(
@@ -110,7 +112,7 @@ CHECK = Check(
                 peer="{namespaceSelector: {matchExpressions:"
                 " [{key: kubernetes.io/metadata.name, operator: DoesNotExist}]}}"
             ),
-            says="!kubernetes.io/metadata.name matches no namespace, ever: lets nobody in; remove it",
+            says="!kubernetes.io/metadata.name matches no namespace, ever; remove it (it lets nobody in",
             level=Level.WARNING,
         ),
     ),
