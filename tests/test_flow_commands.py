@@ -95,6 +95,23 @@ def test_kinds_that_are_taken_as_empty_are_said(run: Command, file: Callable[...
     assert run("connectivity", file("p.yaml", PODS)).err == "netadmit: there are no NetworkPolicies in this state\n"
 
 
+@pytest.mark.parametrize(
+    "kind", ["v1/ReplicationController", "apps.openshift.io/v1/DeploymentConfig", "argoproj.io/v1alpha1/Rollout"]
+)
+def test_other_controllers_stand_for_their_pods(run: Command, file: Callable[..., str], kind: str) -> None:
+    api_version, _, word = kind.rpartition("/")
+    other = DEPLOYMENT.replace("kind: Deployment", f"kind: {word}").replace("apps/v1", api_version)
+    said = run("connectivity", file("s.yaml", PODS, other, ACCESS.replace("run: nginx", "run: web")), "-o", "json")
+    assert flow("default/Pod/nginx", f"default/{word}/web", "TCP 80") not in said.json["flows"]
+    assert flow(f"default/{word}/web", "default/Pod/nginx", "all") in said.json["flows"]
+    assert "there are no pods" not in run("connectivity", file("t.yaml", other)).err
+    made = other.replace(
+        "web, namespace", f"web-1, ownerReferences: [{{kind: {word}, name: web, controller: true}}], namespace"
+    )
+    owned = made.replace(api_version, "apps/v1", 1).replace(word, "ReplicaSet", 1)
+    assert run("connectivity", file("u.yaml", other, owned), "-o", "json").json["open"] == [f"default/{word}/web"]
+
+
 def test_connectivity_reads_standard_input(run: Command) -> None:
     assert run("connectivity", "-", "-o", "json", stdin=PODS).json["flows"] == []
 

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from webhook.model.cluster import Cluster
-from webhook.model.objects import NAMESPACE, NETWORK_POLICY, POD, WORKLOADS
+from webhook.model.objects import NAMESPACE, NETWORK_POLICY, OTHER_CONTROLLERS, POD, WORKLOADS
 
 FORMS = {"text": "text", "json": "machine", "markdown": "markdown", "dot": "dot", "html": "html"}
 """The modules of `webhook.report.flows` by the name of their form."""
@@ -15,7 +15,7 @@ FORMS = {"text": "text", "json": "machine", "markdown": "markdown", "dot": "dot"
 def say_what_is_empty(cluster: Cluster) -> None:
     """Says which kinds are taken as empty because nothing of them is there (CONTRACT.md, completeness)."""
     missing = []
-    if not any(cluster.keys(kind) for kind in (POD, *WORKLOADS)):
+    if not any(cluster.keys(kind) for kind in (POD, *WORKLOADS, *OTHER_CONTROLLERS)):
         missing.append("pods and workloads")
     if not cluster.keys(NETWORK_POLICY):
         missing.append("NetworkPolicies")

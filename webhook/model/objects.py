@@ -52,6 +52,12 @@ CLUSTER_NETWORK_POLICY: Final = "policy.networking.k8s.io/v1alpha2/ClusterNetwor
 WORKLOADS: Final = (DEPLOYMENT, REPLICA_SET, STATEFUL_SET, DAEMON_SET, JOB, CRON_JOB)
 CONTROLLERS: Final = {kind.rpartition("/")[2]: kind for kind in WORKLOADS}
 """The same by the word that ownerReferences use."""
+OTHER_CONTROLLERS: Final = (
+    "v1/ReplicationController",
+    "apps.openshift.io/v1/DeploymentConfig",
+    "argoproj.io/v1alpha1/Rollout",
+)
+"""Controllers that files may hold and nobody follows live, where their pods and ReplicaSets tell of them."""
 ADMIN_POLICIES: Final = (ADMIN_NETWORK_POLICY, BASELINE_ADMIN_NETWORK_POLICY, CLUSTER_NETWORK_POLICY)
 WEBHOOK_CONFIGURATIONS: Final = (VALIDATING_WEBHOOKS, MUTATING_WEBHOOKS)
 BINDINGS: Final = (ROLE_BINDING, CLUSTER_ROLE_BINDING)

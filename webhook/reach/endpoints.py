@@ -10,6 +10,7 @@ from webhook.model.cluster import Cluster
 from webhook.model.objects import (
     CONTROLLERS,
     DAEMON_SET,
+    OTHER_CONTROLLERS,
     POD,
     Direction,
     Key,
@@ -21,6 +22,7 @@ from webhook.reach.graph import Cell, Graph
 from webhook.reach.relation import Relation, bits_of, numbers
 from webhook.reach.scenario import Scenario
 
+_OWNERS: Final = CONTROLLERS | {kind.rpartition("/")[2]: kind for kind in OTHER_CONTROLLERS}
 _MOST_OWNERS: Final = 6
 """Longer than any chain of owners in use: Pod, ReplicaSet, Deployment, a custom resource, its parent."""
 _BOTH: Final[tuple[Direction, ...]] = ("Ingress", "Egress")
@@ -51,7 +53,7 @@ class Names:
         if found is None:
             kind, name = owner
             for _ in range(_MOST_OWNERS):
-                record = self._cluster.get(CONTROLLERS.get(kind, ""), (namespace, name))
+                record = self._cluster.get(_OWNERS.get(kind, ""), (namespace, name))
                 if not isinstance(record, Workload) or record.owner is None:
                     break
                 kind, name = record.owner

@@ -20,6 +20,7 @@ from webhook.model.objects import (
     NAMESPACE,
     NETWORK_POLICY,
     NODE,
+    OTHER_CONTROLLERS,
     POD,
     WORKLOADS,
     AdminPolicy,
@@ -50,7 +51,7 @@ from webhook.reach.relation import bits_of
 NamedPorts: TypeAlias = tuple[tuple[str, str, int], ...]
 """Name, protocol and number of every container port that has a name, sorted."""
 
-_FOLLOWED: Final = frozenset({NAMESPACE, NODE, POD, *WORKLOADS, NETWORK_POLICY, *ADMIN_POLICIES})
+_FOLLOWED: Final = frozenset({NAMESPACE, NODE, POD, *WORKLOADS, *OTHER_CONTROLLERS, NETWORK_POLICY, *ADMIN_POLICIES})
 StackOf: TypeAlias = Callable[["Cell", Direction], "Stack"]
 _MOST_STALE_ATOMS: Final = 5_000
 """Borders that only hypothetical policies have drawn; beyond that the outside is cut anew."""
