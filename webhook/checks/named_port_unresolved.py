@@ -28,7 +28,8 @@ def _judge(ctx: Context, entry: PortEntry, name: str) -> Iterator[Finding]:
     early = comes_before_its_pods(ctx, said_before=_said_before(ctx, entry)) and not (
         ctx.old is None and is_slip(name, nearest(name, _names(entry)))
     )
-    level = Level.WARNING if _stands(ctx, entry, name) and not early else Level.NOTE
+    certain = _stands(ctx, entry, name) and not _is_twin(ctx, entry, name)
+    level = Level.WARNING if certain and not early else Level.NOTE
     if entry.concerned.protocols(name):  # under another protocol: FindPort wants both to be the same
         other = " and ".join(sorted(entry.concerned.protocols(name)))
         seen = f"{entry.who} {name} as {other}, not {entry.protocol}"
@@ -38,6 +39,19 @@ def _judge(ctx: Context, entry: PortEntry, name: str) -> Iterator[Finding]:
     else:
         seen, remedy = f"{entry.who} {lacking}", _instead(entry, name)
     yield Finding(at, seen, remedy, level, entry.value, means=entry.effect)
+
+
+def _is_twin(ctx: Context, entry: PortEntry, name: str) -> bool:
+    """Whether it is ``https`` beside an ``http`` that is there, or the other way round.
+
+    Charts list both on purpose, and give their pods the second one where TLS is switched on.
+    """
+    if entry.concerned.protocols(name):
+        return False
+    twins = {f"{name}s", name.removesuffix("s")} - {name}
+    ctx.spend(len(entry.rule.ports))
+    listed = twins.intersection(p.port for p in entry.rule.ports if p.protocol == entry.protocol)
+    return any(entry.concerned.numbers(twin, entry.protocol) for twin in listed)
 
 
 def _said_before(ctx: Context, entry: PortEntry) -> bool:
@@ -125,7 +139,7 @@ CHECK = Check(
     "ingress the destinations are the policy's pods, for egress the peers'. A pod without such a port is matched by "
     "nothing and stays isolated, without a word from the API server (k8s.io/endpointslice utils.go FindPort; a "
     "sidecar's ports count). A Service's port name is another thing. While Helm upgrades a release, a port that is new in "
-    "the policy is a note: the workloads come last.",
+    "the policy is a note: the workloads come last. So is https beside an http that is there: charts list both.",
     remedy="Write the name as it stands under the containers' ports, with the same protocol, or the number.",
     run=run,
     judges=(NetworkPolicy.kind,),
@@ -168,6 +182,13 @@ spec:
             cluster=_CLUSTER,
             object=_policy("{port: http}", "{}"),
             says="StatefulSet/dns has no TCP port http",
+            level=Level.NOTE,
+        ),
+        Example(
+            title="http and https on purpose, and these pods serve one of them",
+            cluster=_CLUSTER,
+            object=_policy("{port: http}, {port: https}"),
+            says="its pod has no TCP port https",
             level=Level.NOTE,
         ),
     ),
