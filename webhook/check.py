@@ -228,6 +228,11 @@ class Context:
         return self.view is not View.ADMISSION or self.operation is Operation.UPDATE
 
     @cached_property
+    def leaves_spec_alone(self) -> bool:
+        """Whether it is an UPDATE of metadata or status, as every release brings them: it says nothing anew."""
+        return self.old is not None and self.judged is not None and self.old.spec == self.judged.spec
+
+    @cached_property
     def enforcement(self) -> Enforcement:
         """Which engine enforces NetworkPolicies here."""
         return enforcement_of(self.cluster, self.pin)

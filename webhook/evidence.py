@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from webhook.check import CREATE, Context, View, count
 from webhook.model.cluster import PodClass
-from webhook.model.objects import HELM_RELEASE, NAME_LABEL, ObjectMeta
+from webhook.model.objects import HELM_RELEASE, NAME_LABEL, NetworkPolicy, ObjectMeta, Service
 from webhook.model.selectors import NearMiss, Selector, looks_misspelt, near_miss
 
 _SETTLE_SECONDS: Final = 300
@@ -65,7 +65,8 @@ def of_another_namespace(ctx: Context, selector: Selector, namespaces: Collectio
     """Rule (b): the very selector matches pods of another namespace.
 
     Not for what Helm rendered: its namespace is the release's, and the same chart in a second namespace is no slip. Nor
-    for what a controller made: it follows its owner's namespace, and nobody forgot a ``-n``.
+    for what a controller made: it follows its owner's namespace, and nobody forgot a ``-n``; nor for what is only given
+    other labels.
     Nor where that namespace has its own object of this kind and name: then the same manifests were applied to both
     (staging and production), and here their pods are yet to come. Nor what is created in a namespace that has no pod
     and no template yet: somebody is setting it up, and ``app: web`` is in every other one. That does not speak for
@@ -73,7 +74,7 @@ def of_another_namespace(ctx: Context, selector: Selector, namespaces: Collectio
     """
     if selector.empty or ctx.judged is None:
         return None
-    if rendered_by_helm(ctx.judged.metadata) or ctx.judged.metadata.owner_references:
+    if rendered_by_helm(ctx.judged.metadata) or ctx.judged.metadata.owner_references or ctx.leaves_spec_alone:
         return None
     being_set_up = ctx.namespace != _WITHOUT_N and not any(ctx.cluster.classes(ctx.namespace))
     if being_set_up and not ctx.sees_whole:
@@ -90,6 +91,23 @@ def of_another_namespace(ctx: Context, selector: Selector, namespaces: Collectio
         f"use -n {told}" if told else "check -n",
         told,
     )
+
+
+def selects_as_before(ctx: Context) -> bool:
+    """Whether an UPDATE leaves alone what matched nothing before: where it still matches nothing, that is no news.
+
+    Hooks leave policies behind for pods that have come to their end, agents and workers come when there is work, and
+    pods label themselves (the leader of a database). A release changes labels, and with Helm also a rule or a port,
+    and none of that; what is missing for good, `audit` tells.
+    """
+    old, judged = ctx.old, ctx.judged
+    if ctx.leaves_spec_alone:
+        return True
+    if old is None or judged is None or not rendered_by_helm(judged.metadata):
+        return False
+    if isinstance(judged, NetworkPolicy):
+        return isinstance(old, NetworkPolicy) and old.spec.pod_selector == judged.spec.pod_selector
+    return isinstance(old, Service) and old.spec.selector == judged.spec.selector
 
 
 def comes_before_its_pods(ctx: Context, *, said_before: bool) -> bool:

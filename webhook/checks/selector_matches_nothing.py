@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from webhook.check import Check, Context, Example, Finding, Level, View
-from webhook.evidence import failing_term, of_another_namespace, of_misspelling
+from webhook.evidence import failing_term, of_another_namespace, of_misspelling, selects_as_before
 from webhook.model.objects import POD, WORKLOADS, NetworkPolicy
 
 
@@ -40,7 +40,7 @@ def run(ctx: Context) -> Iterator[Finding]:
     if not ctx.cluster.pods_known:
         ctx.unknown.add("pods: not all are known, so what selects none of the known ones was not judged")
         return
-    level = Level.WARNING if ctx.sees_whole else Level.NOTE
+    level = Level.WARNING if ctx.sees_whole and not selects_as_before(ctx) else Level.NOTE
     yield Finding(
         "spec.podSelector",
         what,
@@ -75,6 +75,7 @@ spec:
   podSelector: {{matchLabels: {{{labels}}}}}
   policyTypes: [Ingress]
 """
+_LABELLED = _POLICY.replace("metadata: {{", "metadata: {{labels: {{app.kubernetes.io/managed-by: Helm}}, ")
 
 CHECK = Check(
     id="selector-matches-nothing",
@@ -83,7 +84,7 @@ CHECK = Check(
     rationale="A NetworkPolicy isolates only the pods that its podSelector matches in its own namespace. The API server "
     "accepts a selector with a misspelt label, or a policy that landed in the wrong namespace, without a word, and every "
     "pod stays open. While a chart is being installed, policies arrive before their pods: so on CREATE this needs "
-    "evidence of a mistake.",
+    "evidence of a mistake, and so does an UPDATE that leaves the spec alone, or the selector of what Helm rendered.",
     remedy="Compare the selector with the labels of the pods (kubectl get pods --show-labels) and the policy's namespace "
     "with theirs.",
     run=run,
@@ -121,6 +122,29 @@ CHECK = Check(
             object=_POLICY.format(namespace="shop", labels="app: storefront"),
             view=View.CHECK,
             says="isolates nothing",
+        ),
+        Example(
+            title="an update of its rules, while it matches nothing",
+            cluster=_PODS,
+            old=_POLICY.format(namespace="shop", labels="app: storefront"),
+            object=_POLICY.format(namespace="shop", labels="app: storefront").replace("[Ingress]", "[Ingress, Egress]"),
+            says="isolates nothing",
+        ),
+        Example(
+            title="an update of its labels alone, while it matches nothing: a note",
+            cluster=_PODS,
+            old=_POLICY.format(namespace="shop", labels="app: storefront"),
+            object=_LABELLED.format(namespace="shop", labels="app: storefront"),
+            level=Level.NOTE,
+        ),
+        Example(
+            title="Helm updates the rules of what a hook left behind: a note",
+            cluster=_PODS,
+            old=_LABELLED.format(namespace="shop", labels="app: migration"),
+            object=_LABELLED.format(namespace="shop", labels="app: migration").replace(
+                "[Ingress]", "[Ingress, Egress]"
+            ),
+            level=Level.NOTE,
         ),
         Example(
             title="sent before its pods: a note, judged again later",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from webhook.check import Check, Context, Example, Finding, Level, View
-from webhook.evidence import failing_term, of_another_namespace, of_misspelling
+from webhook.evidence import failing_term, of_another_namespace, of_misspelling, selects_as_before
 from webhook.model.objects import POD, WORKLOADS, Service
 
 
@@ -36,7 +36,7 @@ def run(ctx: Context) -> Iterator[Finding]:
     if not ctx.cluster.pods_known:
         ctx.unknown.add("pods: not all are known, so what selects none of the known ones was not judged")
         return
-    level = Level.WARNING if ctx.sees_whole else Level.NOTE
+    level = Level.WARNING if ctx.sees_whole and not selects_as_before(ctx) else Level.NOTE
     yield Finding(
         "spec.selector",
         what,
@@ -69,6 +69,7 @@ kind: Service
 metadata: {{name: api, namespace: shop}}
 spec: {{selector: {{{labels}}}, ports: [{{port: 80}}]}}
 """
+_LABELLED = _SERVICE.replace("metadata: {{", "metadata: {{labels: {{app.kubernetes.io/managed-by: Helm}}, ")
 
 CHECK = Check(
     id="service-selects-nothing",
@@ -76,7 +77,8 @@ CHECK = Check(
     summary="a Service's selector matches no pod and no pod template",
     rationale="A Service sends traffic to the pods that carry every label of its selector. One that matches nothing has "
     "no endpoints: connections are refused or hang. While a chart is being installed, Services arrive before their "
-    "Deployments: so on CREATE this needs evidence of a mistake.",
+    "Deployments: so on CREATE this needs evidence of a mistake, and so does an UPDATE that leaves the spec alone, or the selector "
+    "of what Helm rendered.",
     remedy="Compare the selector with the labels of the pods: kubectl get pods --show-labels.",
     run=run,
     judges=(Service.kind,),
@@ -113,6 +115,27 @@ CHECK = Check(
             object=_SERVICE.format(labels="app: storefront, tier: back"),
             view=View.CHECK,
             says="leads nowhere; compare labels (no pod has app=storefront)",
+        ),
+        Example(
+            title="an update of its ports, while it matches nothing",
+            cluster=_PODS,
+            old=_SERVICE.format(labels="app: storefront"),
+            object=_SERVICE.format(labels="app: storefront").replace("port: 80", "port: 8080"),
+            says="leads nowhere; compare labels",
+        ),
+        Example(
+            title="an update of its labels alone, while it matches nothing: a note",
+            cluster=_PODS,
+            old=_SERVICE.format(labels="app: api, leader: 'true'"),
+            object=_LABELLED.format(labels="app: api, leader: 'true'"),
+            level=Level.NOTE,
+        ),
+        Example(
+            title="Helm updates the ports of a Service whose pods label themselves: a note",
+            cluster=_PODS,
+            old=_LABELLED.format(labels="app: api, leader: 'true'"),
+            object=_LABELLED.format(labels="app: api, leader: 'true'").replace("port: 80", "port: 8080"),
+            level=Level.NOTE,
         ),
         Example(
             title="sent before its Deployment: a note, judged again later",
