@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from webhook.check import Check, Context, Example, Finding, Level, View, count
 from webhook.concerned import neighbours, selected_classes
+from webhook.evidence import rendered_by_helm
 from webhook.model.cluster import PodClass
 from webhook.model.objects import (
     NAMESPACE,
@@ -33,6 +34,9 @@ def run(ctx: Context) -> Iterator[Finding]:
         seen = f"{tally.told()} in the host network"
         remedy = f"restrict {'its node' if tally.hosted == 1 else 'their nodes'}" if tally.all else ""
         level, value = _level(ctx, tally, POD, *WORKLOADS), str(ctx.compile(policy.spec.pod_selector))
+        # A chart ships its policy for either value of its hostNetwork; a release that brings labels says nothing anew.
+        if rendered_by_helm(policy.metadata) or ctx.leaves_spec_alone:
+            level = Level.NOTE
         yield Finding("spec.podSelector", seen, remedy, level, value, means=f"no policy binds {tally.them}")
     for path, rule in policy.rules():
         ctx.spend()
@@ -202,6 +206,8 @@ def _policy(selector: str = "{matchLabels: {app: api}}", peer: str = "{podSelect
     return _POLICY.format(selector=selector, peer=peer)
 
 
+_BY_HELM = "labels: {app.kubernetes.io/managed-by: Helm}"
+
 CHECK = Check(
     id="host-network-selected",
     level=Level.WARNING,
@@ -209,7 +215,8 @@ CHECK = Check(
     rationale="A pod with hostNetwork: true has its node's address, and engines cannot tell its traffic from the "
     "node's: no policy that selects it binds it, and no podSelector or namespaceSelector of a rule matches it; only an "
     "ipBlock with its node's address does (kubernetes.io/docs/concepts/services-networking/network-policies, hostNetwork "
-    "pods). Ingress controllers and node agents often run so.",
+    "pods). Ingress controllers and node agents often run so. Of the pods that a chart's own policy selects it is a note: "
+    "the chart leaves it to its user whether they run so.",
     remedy="In a rule, write an ipBlock of the nodes (on Cilium, whose ipBlocks match no node, a CiliumNetworkPolicy); to restrict such a pod itself, use a firewall of the host (Calico "
     "host endpoints, Cilium host firewall), or run it without hostNetwork.",
     run=run,
@@ -221,6 +228,12 @@ CHECK = Check(
             cluster=_CLUSTER,
             object=_policy("{matchLabels: {app: exporter}}"),
             says="its pod runs in the host network: no policy binds it; restrict its node",
+        ),
+        Example(
+            title="a chart's policy, which is there for pods without hostNetwork, too: a note",
+            cluster=_CLUSTER,
+            object=_policy("{matchLabels: {app: exporter}}").replace("metadata: {", f"metadata: {{{_BY_HELM}, "),
+            level=Level.NOTE,
         ),
         Example(
             title="an ingress controller of the host network shall be let in",
