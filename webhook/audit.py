@@ -17,8 +17,13 @@ from typing import Final, Protocol, TypeAlias
 from webhook.check import Judged, Level
 from webhook.model.cluster import Cluster
 from webhook.model.objects import (
+    ADMIN_POLICIES,
+    ANTREA_CLUSTER_NETWORK_POLICY,
+    CALICO_GLOBAL_NETWORK_POLICY,
+    CILIUM_CLUSTERWIDE_NETWORK_POLICY,
     CONFIG_MAP,
     ENDPOINT_SLICE,
+    ENGINE_SETTINGS,
     NAMESPACE,
     NODE,
     POD,
@@ -44,7 +49,18 @@ _SLICE: Final = 0.005
 """Seconds of judging at a stretch: admissions wait meanwhile."""
 _REST: Final = 0.02
 _TICK: Final = 1.0
-_EVERYWHERE: Final = frozenset({NAMESPACE, NODE, CONFIG_MAP})
+_EVERYWHERE: Final = frozenset(
+    {
+        NAMESPACE,
+        NODE,
+        CONFIG_MAP,
+        *ADMIN_POLICIES,
+        ANTREA_CLUSTER_NETWORK_POLICY,
+        CALICO_GLOBAL_NETWORK_POLICY,
+        CILIUM_CLUSTERWIDE_NETWORK_POLICY,
+        *ENGINE_SETTINGS,
+    }
+)
 """Kinds whose change may matter in every namespace."""
 _OF_PODS: Final = frozenset({POD, *WORKLOADS, ENDPOINT_SLICE})
 

@@ -14,6 +14,7 @@ from webhook.enforcement import State
 from webhook.impact import impact
 from webhook.model.cluster import Cluster
 from webhook.model.objects import Direction, NetworkPolicy
+from webhook.other_policies import other_policies
 from webhook.parties import MOST_NAMES, Parties, describe_ports
 from webhook.reach.change import Change
 from webhook.reach.connectivity import matrices
@@ -66,6 +67,8 @@ class _Line(NamedTuple):
 def effect_lines(ctx: Context) -> list[str]:
     """What the policy under review does, most important first, all of it; nothing where no engine enforces it.
 
+    Where policies in an engine's own API may be about the same pods, it is said first that they are not counted.
+
     Raises:
         TooLargeError: it takes more steps than are left.
     """
@@ -73,7 +76,8 @@ def effect_lines(ctx: Context) -> list[str]:
         return []
     found = _Telling(ctx, impact(ctx))
     lines = [*found.flows(), *found.isolations()]
-    return [line.text for line in sorted(lines, key=lambda line: line.weight, reverse=True)]
+    told = [line.text for line in sorted(lines, key=lambda line: line.weight, reverse=True)]
+    return [*found.not_counted(), *told] if told else []
 
 
 class _Telling:
@@ -83,6 +87,15 @@ class _Telling:
         self._ctx = ctx
         self._change = change
         self._parties = Parties(ctx, change.graph)
+
+    def not_counted(self) -> list[str]:
+        """What else decides about the pods whose traffic changes."""
+        others = other_policies(self._ctx)
+        near = ((direction, [c.of for c in self._change.touched(direction)]) for direction in _BOTH)
+        policies = {p.key: p for d, classes in near for p in others.about_any(classes, (d,))}
+        if not policies:
+            return []
+        return [f"by NetworkPolicies alone: {others.name(list(policies.values()))} not counted"]
 
     def flows(self) -> Iterator[_Line]:
         """What is cut, then what is opened; whole connections before single ports."""

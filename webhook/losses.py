@@ -6,6 +6,7 @@ its target ports. The Services of the policy's own namespace are looked at: no o
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import islice
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -28,6 +29,7 @@ from webhook.model.objects import (
     Service,
     ServicePort,
 )
+from webhook.other_policies import May, other_policies
 from webhook.reach.change import Change, reach_on
 from webhook.reach.graph import Cell
 from webhook.reach.policy import EGRESS, INGRESS
@@ -39,6 +41,8 @@ _STEPS_OF_A_SERVICE: Final = 10
 _STEPS_OF_A_LOOK: Final = 40
 """What it costs to find out who reaches a cell."""
 _PLACES: Final = ("NodePort", "LoadBalancer")
+_MOST_CLIENTS: Final = 200
+"""Clients of which it is looked up whether an engine's own policy may be about them; all others, it may."""
 
 
 class Losing:
@@ -254,10 +258,57 @@ class Losses:
     # --- whether it may be about to follow
 
     def level(self, losing: Losing, among: int) -> Level:
-        """How sure it is that what these lose is lost: a note where it is stated, not all is known, or it is moving."""
-        if self.stated(losing) or not self.known or self._moves(losing, among):
+        """How sure it is that what these lose is lost: a note where it is stated, not all is known, or it is moving.
+
+        So it is where an engine's own policies may decide (`doubt`).
+        """
+        if self.stated(losing) or not self.known or self._moves(losing, among) or self.doubt(losing, among):
             return Level.NOTE
         return Level.WARNING
+
+    def doubt(self, losing: Losing, among: int) -> str:
+        """Why it is not certain that these lose what they had, to go behind it; empty where it is.
+
+        A policy in an engine's own API may still let them through, or have held them back before: at the end where they
+        are lost, or at the other one, where that is true of all of them.
+        """
+        others = other_policies(self._ctx)
+        if not others.any:
+            return ""
+        backends = [cell for cell, _ in losing.backends]
+        question = "whether a Service loses its clients"
+        means = "may decide otherwise"
+        here = backends if losing.direction == INGRESS else self.change.touched_in(self._ctx.namespace, EGRESS)
+        told = others.doubt([c.of for c in here], losing.direction, May.EITHER, means, question)
+        if told:
+            return told
+        if losing.direction == INGRESS:
+            across, there, held_back = EGRESS, *self._clients_around(losing, among)
+        else:
+            across, there, held_back = INGRESS, backends, backends
+        if there and all(others.doubtful(c.of, across, May.CLOSE) for c in there):
+            return others.doubt([c.of for c in there], across, May.CLOSE, means, question)
+        return others.doubt([c.of for c in held_back], across, May.ALLOW, means, question)
+
+    def _clients_around(self, losing: Losing, among: int) -> tuple[Sequence[Cell], Sequence[Cell]]:
+        """Some of the pods that could reach it, if nothing else could; and some that its own policies would let in.
+
+        Nobody comes from outside to what is not exposed, whatever policies let in.
+        """
+        graph = self.change.graph
+        before = self.clients_before(losing, among)
+        if not losing.exposed and not routes_to(self._ctx, losing.service):
+            before &= ~graph.outside
+        let_in = 0
+        for cell, ports in losing.targets():
+            let_in |= _admitted(self.change.after, cell, ports)
+        let_in &= among & self._bound_after & graph.selectable & ~losing.own
+        return () if before & ~graph.selectable else self._some(before), self._some(let_in)
+
+    def _some(self, cells: int) -> Sequence[Cell]:
+        found = [self.change.graph.cells[number] for number in islice(numbers(cells), _MOST_CLIENTS)]
+        self._ctx.spend(len(found))
+        return found
 
     def _moves(self, losing: Losing, among: int) -> bool:
         """Whether a rule still lets through any of those who lose, on other ports: then the pods' ports may follow.

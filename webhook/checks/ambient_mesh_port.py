@@ -8,6 +8,7 @@ from webhook.checks.peer_matches_nothing import peer_namespaces
 from webhook.concerned import neighbours, selected_classes
 from webhook.model.cluster import PodClass
 from webhook.model.objects import NETWORK_POLICY, NetworkPolicy, NetworkPolicyRule
+from webhook.other_policies import May, other_policies
 
 _HBONE: Final = 15008
 """Where ztunnel takes the mesh's traffic in (istio.io/latest/docs/ambient/usage/networkpolicy)."""
@@ -21,19 +22,15 @@ def run(ctx: Context) -> Iterator[Finding]:
     if "Ingress" not in ctx.policy.directions:
         return
     captured = [c for c in selected_classes(ctx, ctx.policy) if _in_mesh(ctx, c)]
-    if not captured:
-        return
-    lacking: list[tuple[str, NetworkPolicyRule]] = []
-    for path, rule in ctx.policy.rules():
-        ctx.spend(1 + len(rule.ports))
-        if path.startswith("spec.ingress") and any(p.protocol == "TCP" for p in rule.ports) and not _admits(rule):
-            lacking.append((path, rule))
+    lacking = list(_lacking(ctx)) if captured else ()
     if not lacking:
         return
     let_in = _let_in(ctx, captured)
     if let_in is None:
         return
-    level = Level.WARNING
+    question = "whether the mesh's traffic is let in"
+    doubt = other_policies(ctx).doubt(captured, "Ingress", May.ALLOW, "may let it in", question)
+    level = Level.NOTE if doubt else Level.WARNING
     if not ctx.cluster.complete(NETWORK_POLICY):
         level = Level.NOTE
         ctx.unknown.add("policies: not all are known, so whether another lets the mesh's traffic in was not judged")
@@ -48,9 +45,17 @@ def run(ctx: Context) -> Iterator[Finding]:
                 f"add port {_HBONE}",
                 level,
                 _ports(rule),
-                means="this rule lets none in",
+                means=doubt or "this rule lets none in",
                 detail=f"{who} in the mesh: what comes from within it comes to that port, whatever the client asked for",
             )
+
+
+def _lacking(ctx: Context) -> Iterator[tuple[str, NetworkPolicyRule]]:
+    """The rules by ports, with their paths, that leave the mesh's out."""
+    for path, rule in ctx.policy.rules():
+        ctx.spend(1 + len(rule.ports))
+        if path.startswith("spec.ingress") and any(p.protocol == "TCP" for p in rule.ports) and not _admits(rule):
+            yield path, rule
 
 
 def _in_mesh(ctx: Context, pod_class: PodClass) -> bool:
@@ -182,6 +187,20 @@ CHECK = Check(
     judges=(NetworkPolicy.kind,),
     rests_on=(NETWORK_POLICY,),
     bad=(
+        Example(
+            title="a policy of Cilium's lets the mesh's traffic in, it may be: only noted",
+            cluster=_CLUSTER
+            + """
+---
+apiVersion: cilium.io/v2
+kind: CiliumClusterwideNetworkPolicy
+metadata: {name: mesh}
+spec: {endpointSelector: {}, ingress: [{toPorts: [{ports: [{port: "15008", protocol: TCP}]}]}]}
+""",
+            object=_policy("ports: [{port: 8080}]"),
+            says="CiliumClusterwideNetworkPolicy mesh may let it in",
+            level=Level.NOTE,
+        ),
         Example(
             title="only the application's port",
             cluster=_CLUSTER,

@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 
 from webhook.check import CREATE, Check, Context, Example, Finding, Level, View
+from webhook.concerned import selected_classes
 from webhook.enforcement import State
+from webhook.enforcement.own_policies import ENGINES
 from webhook.model.objects import DAEMON_SET, NetworkPolicy
+from webhook.other_policies import May, other_policies
 
 """Longer evidence (long names) gives way to the reason, which names no object."""
 
@@ -17,7 +20,11 @@ def run(ctx: Context) -> Iterator[Finding]:
         return
     # Whoever applies knows what runs; a report is read by those who mend it.
     evidence = found.evidence[0] if ctx.may_name_others else ""
-    yield Finding("spec", found.reason, found.remedy, value=found.engine, means="all traffic passes", detail=evidence)
+    means = "all traffic passes"
+    others = other_policies(ctx).about_any(selected_classes(ctx, ctx.policy), ctx.policy.directions, May.CLOSE)
+    if others:
+        means = f"only {ENGINES[others[0].kind]}'s own policies are enforced"
+    yield Finding("spec", found.reason, found.remedy, value=found.engine, means=means, detail=evidence)
 
 
 _POLICY = """

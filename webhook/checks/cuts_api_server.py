@@ -23,6 +23,7 @@ from webhook.model.objects import (
     Service,
     Workload,
 )
+from webhook.other_policies import May, other_policies
 from webhook.reach.change import let_through
 from webhook.reach.cidr import format_range, parse_address
 from webhook.reach.graph import Cell
@@ -56,22 +57,35 @@ def run(ctx: Context) -> Iterator[Finding]:
         ctx.unknown.add("API server: its endpoints are not known, so who may reach it was not judged")
         return
     before, after = _scenarios(ctx)
+    others = other_policies(ctx)
     cut: list[Pod | Workload] = []
+    doubtful: list[Cell] = []
     for cells in isolated_by(ctx, EGRESS).values():
         ctx.spend(_STEPS_OF_A_STACK)
         # One of them stands for all that are under the same policies, but before these may have been others.
         if server.reached(after, cells[0]) is False:
             lost = [cell for cell in cells if server.reached(before, cell)]
-            cut += (m for m in entitled.members(lost) if not _on_its_node(ctx, m, server))
+            sure = [cell for cell in lost if not others.doubtful(cell.of, EGRESS)]
+            doubtful += (cell for cell in lost if cell not in sure)
+            cut += (m for m in entitled.members(sure) if not _on_its_node(ctx, m, server))
     if cut:
         yield _finding(ctx, cut, server, entitled)
+        return
+    cut = [m for m in entitled.members(doubtful) if not _on_its_node(ctx, m, server)]
+    if cut:
+        question = "whether pods lose the API server"
+        of = [cell.of for cell in doubtful]
+        doubt = others.doubt(of, EGRESS, May.EITHER, "may decide otherwise", question)
+        yield _finding(ctx, cut, server, entitled, doubt)
 
 
-def _finding(ctx: Context, cut: Sequence[Pod | Workload], server: "_Server", entitled: "_Accounts") -> Finding:
+def _finding(
+    ctx: Context, cut: Sequence[Pod | Workload], server: "_Server", entitled: "_Accounts", doubt: str = ""
+) -> Finding:
     certain = [m for m in cut if entitled.certainly(m.account)]
     level = Level.WARNING
-    if not ctx.policy.spec.egress:
-        level = Level.NOTE  # "deny all", in so many words (CHECKS.md, conduct 2)
+    if doubt or not ctx.policy.spec.egress:
+        level = Level.NOTE  # "deny all", in so many words (CHECKS.md, conduct 2), or others may decide
     elif comes_before_other_policies(ctx, said_before=False) or not certain:
         level = Level.NOTE
     elif not ctx.cluster.complete(NETWORK_POLICY):
@@ -90,6 +104,7 @@ def _finding(ctx: Context, cut: Sequence[Pod | Workload], server: "_Server", ent
         level,
         ",".join(who.workloads),
         causes=rules_about(ctx, EGRESS, {*server.numbers, _HTTPS}),
+        means=doubt,
         detail=f"{rights}, and runs {who.in_full}{lookup}",
     )
 
@@ -272,6 +287,20 @@ CHECK = Check(
     judges=(NetworkPolicy.kind,),
     rests_on=(NETWORK_POLICY, POD, *WORKLOADS),
     bad=(
+        Example(
+            title="a policy of Cilium's lets every pod reach the API server: only noted",
+            cluster=_OPERATOR
+            + """
+---
+apiVersion: cilium.io/v2
+kind: CiliumClusterwideNetworkPolicy
+metadata: {name: api-server}
+spec: {endpointSelector: {}, egress: [{toEntities: [kube-apiserver]}]}
+""",
+            object=_policy(_DNS),
+            says="CiliumClusterwideNetworkPolicy api-server may decide otherwise",
+            level=Level.NOTE,
+        ),
         Example(
             title="an operator that may only ask for names",
             cluster=_OPERATOR,

@@ -45,13 +45,14 @@ def run(ctx: Context) -> Iterator[Finding]:
         cut += _elsewhere(ctx, found, controllers)
     if not cut or nothing_to_lose(ctx):
         return
-    alike: dict[tuple[str, Level, Direction], list[_Cut]] = {}
+    alike: dict[tuple[str, Level, Direction, str], list[_Cut]] = {}
     for each in cut:
         sources = each.controller.sources if each.controller else _unknown_sources(found)
         level = min(each.level, found.level(each.losing, sources))
         who = where(ctx, each.controller) if each.controller else ""
-        alike.setdefault((who, level, each.losing.direction), []).append(each)
-    for (who, level, direction), every in alike.items():
+        doubt = found.doubt(each.losing, sources)
+        alike.setdefault((who, level, each.losing.direction, doubt), []).append(each)
+    for (who, level, direction, doubt), every in alike.items():
         routes = _routes(ctx, [c.route for c in every])
         yield Finding(
             path_of(ctx.policy, direction),
@@ -59,7 +60,7 @@ def run(ctx: Context) -> Iterator[Finding]:
             _remedy(ctx, every[0].controller, direction),
             level,
             f"{direction} {','.join(sorted({c.losing.service.metadata.name for c in every}))}",
-            means=_loss(who, direction) if who else "who serves it is not known",
+            means=doubt or (_loss(who, direction) if who else "who serves it is not known"),
         )
 
 
@@ -238,6 +239,20 @@ CHECK = Check(
     judges=(NetworkPolicy.kind,),
     rests_on=(NETWORK_POLICY, POD),
     bad=(
+        Example(
+            title="a policy of Antrea's lets the controller in, it may be: only noted",
+            cluster=_NGINX
+            + """
+---
+apiVersion: crd.antrea.io/v1beta1
+kind: NetworkPolicy
+metadata: {name: ingress, namespace: shop}
+spec: {priority: 5, appliedTo: [{podSelector: {}}], ingress: [{action: Allow, from: [{namespaceSelector: {}}]}]}
+""",
+            object=_SAME_NAMESPACE,
+            says="Antrea NetworkPolicy ingress may decide otherwise",
+            level=Level.NOTE,
+        ),
         Example(
             title="only the own namespace is let in",
             cluster=_NGINX,

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import islice
 from typing import Final
 
 from webhook.check import DELETE, UPDATE, Check, Context, Example, Finding, Level, View, enumerate_some
 from webhook.impact import impact
 from webhook.losses import moving_ports, path_of, says_deny_all
 from webhook.model.objects import NETWORK_POLICY, POD, WORKLOADS, Direction, NetworkPolicy, Pod
+from webhook.other_policies import May, other_policies
 from webhook.parties import Parties, describe_ports
 from webhook.reach.change import Change, reach_on
 from webhook.reach.graph import Cell
@@ -18,6 +20,7 @@ from webhook.reach.scenario import Scenario
 from webhook.removal import ends, nothing_to_lose
 
 _MOST_FLOWS: Final = 5
+_MOST_PARTNERS: Final = 200
 
 
 def run(ctx: Context) -> Iterator[Finding]:
@@ -31,10 +34,13 @@ def run(ctx: Context) -> Iterator[Finding]:
     if removal is None or not removal.cuts_something(allowed) or nothing_to_lose(ctx):
         return
     for direction in allowed:
-        flows = removal.flows(direction)
+        flows, doubt = removal.flows(direction, sure=True), ""
+        if not flows and other_policies(ctx).any:
+            flows = removal.flows(direction, sure=False)
+            doubt = removal.doubt(direction) if flows else ""
         if not flows:
             continue
-        level = Level.WARNING
+        level = Level.NOTE if doubt else Level.WARNING
         if not ctx.cluster.complete(NETWORK_POLICY):
             ctx.unknown.add("policies: not all are known, so whether another one allows the same flows was not judged")
             level = Level.NOTE
@@ -49,7 +55,7 @@ def run(ctx: Context) -> Iterator[Finding]:
             "replace it first",
             level,
             f"{direction} {'; '.join(flows)}",
-            means="no other rule allows it",
+            means=doubt or "no other rule allows it",
             detail=f"in all: {'; '.join(flows[:_MOST_FLOWS])}" if more else "",
         )
 
@@ -105,13 +111,43 @@ class _Removal:
     def _moving(self) -> Scenario | None:
         return moving_ports(self._ctx)
 
-    def flows(self, direction: Direction) -> list[str]:
-        """``Deployment/web -> Deployment/api on TCP 8080``: the flows between running workloads that end."""
+    def doubt(self, direction: Direction) -> str:
+        """Why it is not certain that the flows end, or ever were: policies in an engine's own API decide, too."""
+        others, question = other_policies(self._ctx), "whether flows end"
+        means = "may decide otherwise"
+        near = [cell for cell in self._isolated(direction) if self._lost(cell, direction)]
+        told = others.doubt([cell.of for cell in near], direction, May.EITHER, means, question)
+        if told:
+            return told
+        cells = self._change.graph.cells
+        far = [cells[n].of for cell in near for n in islice(numbers(self._lost(cell, direction)), _MOST_PARTNERS)]
+        return others.doubt(far, EGRESS if direction == INGRESS else INGRESS, May.CLOSE, means, question)
+
+    def _certain(self, cell: Cell, among: int, direction: Direction) -> int:
+        """Those of the others of which it is certain that the cell could reach them, and can no more."""
+        others = other_policies(self._ctx)
+        if not others.any:
+            return among
+        if others.doubtful(cell.of, direction):
+            return 0
+        across = EGRESS if direction == INGRESS else INGRESS
+        cells = self._change.graph.cells
+        return bits_of([n for n in numbers(among) if not others.doubtful(cells[n].of, across, May.CLOSE)])
+
+    def flows(self, direction: Direction, *, sure: bool) -> list[str]:
+        """``Deployment/web -> Deployment/api on TCP 8080``: the flows between running workloads that end.
+
+        Args:
+            direction: at whose end.
+            sure: only those of which no policy in an engine's own API may decide.
+        """
         alike: dict[tuple[Ports, int], list[str]] = {}
         for cell in self._isolated(direction):
             among = bits_of([n for n in numbers(self._lost(cell, direction)) if self._runs(n)])
             if len(cell.pods) <= 1:
                 among &= ~(1 << cell.number)
+            if sure:
+                among = self._certain(cell, among, direction)
             if not among or not self._runs(cell.number):
                 continue
             self._ctx.spend(80 + among.bit_count())
@@ -182,6 +218,14 @@ spec:
 """
 _FROM_WEB = "{from: [{podSelector: {matchLabels: {app: web}}}]}"
 
+_CILIUM = """
+---
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: web, namespace: shop}
+spec: {endpointSelector: {matchLabels: {app: web}}, egress: [{toEntities: [world]}]}
+"""
+
 
 def _policy(rules: str = _FROM_WEB, name: str = "api") -> str:
     return _POLICY.format(name=name, rules=rules)
@@ -200,6 +244,30 @@ CHECK = Check(
     operations=(UPDATE, DELETE),
     rests_on=(NETWORK_POLICY, POD, *WORKLOADS),
     bad=(
+        Example(
+            title="a policy of Cilium's holds the client back anyway, it may be: only noted",
+            cluster=_CLUSTER + _CILIUM,
+            old=_policy(),
+            object="",
+            says="cuts Pod/web-0 -> Pod/api-0: CiliumNetworkPolicy web may decide otherwise; replace it first",
+            level=Level.NOTE,
+        ),
+        Example(
+            title="a policy of Cilium's lets the client in, it may be: only noted",
+            cluster=_CLUSTER
+            + _CILIUM.replace("app: web", "app: api").replace("egress", "ingress").replace("toE", "fromE"),
+            old=_policy(),
+            object="",
+            says="cuts Pod/web-0 -> Pod/api-0: CiliumNetworkPolicy web may decide otherwise",
+            level=Level.NOTE,
+        ),
+        Example(
+            title="a policy of Cilium's about the other direction of the client",
+            cluster=_CLUSTER + _CILIUM.replace("egress", "ingress").replace("toE", "fromE"),
+            old=_policy(),
+            object="",
+            says="cuts Pod/web-0 -> Pod/api-0: no other rule allows it; replace it first",
+        ),
         Example(
             title="the only rule for a flow",
             cluster=_CLUSTER,

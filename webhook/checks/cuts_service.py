@@ -19,10 +19,11 @@ def run(ctx: Context) -> Iterator[Finding]:
     cut = [losing for losing in found.services if _cut(ctx, found, losing)]
     if not cut or nothing_to_lose(ctx):
         return
-    alike: dict[tuple[Level, Direction], list[Losing]] = {}
+    alike: dict[tuple[Level, Direction, str], list[Losing]] = {}
     for losing in cut:
-        alike.setdefault((_level(found, losing), losing.direction), []).append(losing)
-    for (level, direction), every in alike.items():
+        doubt = found.doubt(losing, _EVERYBODY)
+        alike.setdefault((_level(found, losing), losing.direction, doubt), []).append(losing)
+    for (level, direction, doubt), every in alike.items():
         names = [losing.service.metadata.name for losing in every]
         which = f"Service{'s' if len(names) > 1 else ''} {enumerate_some(names)}"
         yield Finding(
@@ -31,6 +32,7 @@ def run(ctx: Context) -> Iterator[Finding]:
             "allow those it needs" if direction == "Ingress" else "allow the way to it",
             level,
             f"{direction} {','.join(names)}",
+            means=doubt,
             detail=f"until now {_who(ctx, found, every[0])} could reach {_it(every)}",
         )
 
@@ -115,6 +117,14 @@ _WRONG_PORT = "  ingress: [{from: [{podSelector: {matchLabels: {app: web}}}], po
 _WEB = "  ingress: [{from: [{podSelector: {matchLabels: {app: web}}}]}]"
 _PORTS_FOR_WEB = _WEB.replace("}]}]", "}], ports: [{port: http}]}]")
 
+_CALICO_FIRST = """
+---
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: platform.web}
+spec: {tier: platform, selector: app == 'web', types: [Egress], egress: [{action: Pass}]}
+"""
+
 
 def _policy(rules: str = "", name: str = "api", app: str = "api", types: str = "Ingress") -> str:
     return _POLICY.format(name=name, app=app, types=types, rules=rules)
@@ -134,6 +144,27 @@ CHECK = Check(
     judges=(NetworkPolicy.kind,),
     rests_on=(NETWORK_POLICY, POD, *WORKLOADS),
     bad=(
+        Example(
+            title="a policy of Calico's lets somebody in, too: only noted",
+            cluster=_CLUSTER
+            + _CALICO_FIRST.replace("'web'", "'api'").replace("Egress", "Ingress").replace("egress", "ingress"),
+            object=_policy(_WEB.replace("web", "api")),
+            says="Calico GlobalNetworkPolicy platform.web may decide",
+            level=Level.NOTE,
+        ),
+        Example(
+            title="a policy of Calico's may have held back the only client before: only noted",
+            cluster=_CLUSTER + _CALICO_FIRST,
+            object=_policy(_WEB.replace("web", "api")),
+            says="Calico GlobalNetworkPolicy platform.web may decide otherwise",
+            level=Level.NOTE,
+        ),
+        Example(
+            title="a policy of Calico's for another direction of the pods behind it",
+            cluster=_CLUSTER + _CALICO_FIRST.replace("'web'", "'api'"),
+            object=_policy(_NOBODY),
+            says="cuts every client off Service api on TCP 8080; allow those it needs",
+        ),
         Example(
             title="a rule that lets in nobody who is there",
             cluster=_CLUSTER,

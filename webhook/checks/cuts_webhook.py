@@ -40,6 +40,7 @@ def run(ctx: Context) -> Iterator[Finding]:
                 by_level.setdefault(max(level for level in levels if level), []).append(record)
         if not by_level or nothing_to_lose(ctx):
             continue
+        doubt = found.doubt(losing, found.change.graph.outside | found.host_network)
         for level, records in by_level.items():
             name = losing.service.metadata.name
             certain = level is Level.WARNING
@@ -50,7 +51,7 @@ def run(ctx: Context) -> Iterator[Finding]:
                 f"let all in on {ports}",
                 level,
                 f"{losing.direction} {name}",
-                means=_consequence(records) if certain else "it is no pod",
+                means=_consequence(records) if certain else doubt or "it is no pod",
                 detail=f"{_kinds(ctx, records)} sends it there, on {ports}; a rule for the API server's addresses will do",
             )
 
@@ -186,6 +187,20 @@ CHECK = Check(
     judges=(NetworkPolicy.kind,),
     rests_on=(NETWORK_POLICY, POD),
     bad=(
+        Example(
+            title="a policy of Cilium's lets the API server in, it may be: only noted",
+            cluster=_WEBHOOK
+            + """
+---
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: api-server, namespace: guard}
+spec: {endpointSelector: {}, ingress: [{fromEntities: [kube-apiserver]}]}
+""",
+            object=_SAME_NAMESPACE,
+            says="CiliumNetworkPolicy api-server may decide otherwise",
+            level=Level.NOTE,
+        ),
         Example(
             title="only pods are let in",
             cluster=_WEBHOOK,

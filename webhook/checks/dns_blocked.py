@@ -22,6 +22,7 @@ from webhook.model.objects import (
     Service,
 )
 from webhook.model.selectors import describe
+from webhook.other_policies import May, other_policies
 from webhook.reach.cidr import WHOLE_IPV4, Range, merged, parse_address, parse_cidr
 from webhook.reach.graph import Atom, Cell, Stack
 from webhook.reach.policy import EGRESS, BlockPeer, Policy
@@ -54,10 +55,15 @@ def run(ctx: Context) -> Iterator[Finding]:
         asking = [cell for cell in cells if cell not in judge.resolvers.pods]
         if asking:  # but for those who are the cluster DNS
             found.setdefault(judge.verdict(asking[0], stack), []).extend(asking)
-    if _BLOCKED in found:
-        yield _finding(ctx, judge, found[_BLOCKED])
-    elif _UDP_ALONE in found:
-        who = affected(ctx, members(ctx, found[_UDP_ALONE]))
+    others = other_policies(ctx)
+    sure = {
+        verdict: [cell for cell in cells if not others.doubtful(cell.of, EGRESS, May.ALLOW)]
+        for verdict, cells in found.items()
+    }
+    if blocked := sure.get(_BLOCKED) or found.get(_BLOCKED):
+        yield _finding(ctx, judge, blocked, sure=bool(sure[_BLOCKED]))
+    elif sure.get(_UDP_ALONE):
+        who = affected(ctx, members(ctx, sure[_UDP_ALONE]))
         yield Finding(
             "spec.egress",
             f"{who} may ask the DNS over UDP only",
@@ -69,9 +75,13 @@ def run(ctx: Context) -> Iterator[Finding]:
         )
 
 
-def _finding(ctx: Context, judge: "_Judge", blocked: Sequence[Cell]) -> Finding:
+def _finding(ctx: Context, judge: "_Judge", blocked: Sequence[Cell], *, sure: bool) -> Finding:
+    """What is said of pods that may not ask; `sure` where no policy in an engine's own API may let them."""
     resolvers, who = judge.resolvers, affected(ctx, members(ctx, blocked))
-    level = Level.WARNING
+    question = "whether pods may ask for names"
+    of = [] if sure else [cell.of for cell in blocked]
+    doubt = other_policies(ctx).doubt(of, EGRESS, May.ALLOW, "may let it ask", question) if of else ""
+    level = Level.NOTE if doubt else Level.WARNING
     if not ctx.policy.spec.egress:
         level = Level.NOTE  # "deny all", in so many words (CHECKS.md, conduct 2)
     elif comes_before_other_policies(ctx, said_before=all(map(judge.blocked_before, blocked))):
@@ -89,6 +99,7 @@ def _finding(ctx: Context, judge: "_Judge", blocked: Sequence[Cell]) -> Finding:
         level,
         _value(who),
         causes=rules_about(ctx, EGRESS, resolvers.numbers),
+        means=doubt,
         detail=f"{who.in_full} cannot ask the cluster DNS",
     )
 
@@ -447,6 +458,28 @@ _TO_DNS = (
 )
 _BOTH = _TO_DNS.format(ports="{port: 53, protocol: UDP}, {port: 53}")
 
+_CILIUM_DNS = """
+---
+apiVersion: cilium.io/v2
+kind: CiliumClusterwideNetworkPolicy
+metadata: {name: dns}
+spec:
+  endpointSelector: {}
+  egress:
+    - toEndpoints: [{matchLabels: {"k8s:io.kubernetes.pod.namespace": kube-system, "k8s:k8s-app": kube-dns}}]
+      toPorts: [{ports: [{port: "53", protocol: ANY}]}]
+"""
+_CALICO = """
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: calico-node, namespace: kube-system}
+spec:
+  template:
+    metadata: {labels: {k8s-app: calico-node}}
+    spec: {hostNetwork: true, containers: [{name: calico-node, image: 'quay.io/calico/node:v3.31.0'}]}
+"""
+
 
 def _policy(*rules: str, name: str = "api") -> str:
     return _POLICY.format(name=name, rules=", ".join(rules))
@@ -470,6 +503,32 @@ CHECK = Check(
     judges=(NetworkPolicy.kind,),
     rests_on=(NETWORK_POLICY, NAMESPACE, SERVICE, POD, *WORKLOADS),
     bad=(
+        Example(
+            title="a policy of Cilium's lets every pod ask: only noted",
+            cluster=_CLUSTER + _CILIUM_DNS,
+            object=_policy(_TO_DB),
+            says="no name resolves in Pod/api-1: CiliumClusterwideNetworkPolicy dns may let it ask",
+            level=Level.NOTE,
+        ),
+        Example(
+            title="a policy of Cilium's for other pods",
+            cluster=_CLUSTER
+            + _CILIUM_DNS.replace("endpointSelector: {}", "endpointSelector: {matchLabels: {app: web}}"),
+            object=_policy(_TO_DB),
+            says="no name resolves in Pod/api-1; allow UDP and TCP 53",
+        ),
+        Example(
+            title="a policy of Cilium's that only denies",
+            cluster=_CLUSTER + _CILIUM_DNS.replace("egress:", "egressDeny:"),
+            object=_policy(_TO_DB),
+            says="no name resolves in Pod/api-1; allow UDP and TCP 53",
+        ),
+        Example(
+            title="Calico runs, and what is Cilium's was left behind",
+            cluster=_CLUSTER + _CILIUM_DNS + _CALICO,
+            object=_policy(_TO_DB),
+            says="no name resolves in Pod/api-1; allow UDP and TCP 53",
+        ),
         Example(
             title="egress to a database, and the rule for DNS forgotten",
             cluster=_CLUSTER,

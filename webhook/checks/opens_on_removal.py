@@ -8,6 +8,7 @@ from webhook.concerned import neighbours, selected_classes
 from webhook.impact import affected, impact
 from webhook.model.cluster import PodClass
 from webhook.model.objects import NETWORK_POLICY, POD, WORKLOADS, Direction, NetworkPolicy, Pod
+from webhook.other_policies import May, other_policies
 from webhook.parties import Parties
 from webhook.reach.change import Change, reach_on
 from webhook.reach.graph import Cell
@@ -40,7 +41,8 @@ def run(ctx: Context) -> Iterator[Finding]:
         ctx.unknown.add(
             "policies: not all are known, so whether another one still isolates the same pods was not judged"
         )
-    level = Level.WARNING if ctx.cluster.complete(NETWORK_POLICY) else Level.NOTE
+    freed, doubt = _certain(ctx, freed, May.ALLOW if closes else May.CLOSE)
+    level = Level.WARNING if ctx.cluster.complete(NETWORK_POLICY) and not doubt else Level.NOTE
     if after is None:
         path = "spec"
     else:
@@ -56,7 +58,22 @@ def run(ctx: Context) -> Iterator[Finding]:
             seen, means = f"opens {words} of {who} to {whom}", ""
             detail = who.in_full + (f"; new: {new}" if new else "")
         remedy = "replace it first"
-        yield Finding(path, seen, remedy, level, f"{words} {','.join(workloads)}", means=means, detail=detail)
+        yield Finding(path, seen, remedy, level, f"{words} {','.join(workloads)}", means=doubt or means, detail=detail)
+
+
+def _certain(ctx: Context, freed: dict[Direction, list[Pod]], may: May) -> tuple[dict[Direction, list[Pod]], str]:
+    """The pods about which no policy in an engine's own API may decide; all, and why none is certain, where it may."""
+    others = other_policies(ctx)
+    if not others.any:
+        return freed, ""
+    of = {d: [(pod, c) for pod in pods if (c := ctx.cluster.class_of(POD, pod.key))] for d, pods in freed.items()}
+    sure = {d: [pod for pod, c in pods if not others.doubtful(c, d, may)] for d, pods in of.items()}
+    if any(sure.values()):
+        return {d: pods for d, pods in sure.items() if pods}, ""
+    means = "may open them" if may is May.ALLOW else "may keep them closed"
+    question = "whether pods are left open"
+    told = (others.doubt([c for _, c in pods], d, may, means, question) for d, pods in of.items())
+    return freed, next(filter(None, told), "")
 
 
 def _closes(ctx: Context) -> bool:
@@ -172,6 +189,14 @@ metadata: {name: cilium-config, namespace: kube-system}
 data: {enable-policy: always}
 """
 
+_CILIUM_CLOSES = """
+---
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: closed, namespace: shop}
+spec: {endpointSelector: {matchLabels: {app: api}}, ingress: [{}]}
+"""
+
 
 def _policy(selector: str = _API, types: str = "Ingress", name: str = "api") -> str:
     return _POLICY.format(selector=selector, types=types, name=name)
@@ -190,6 +215,44 @@ CHECK = Check(
     operations=(UPDATE, DELETE),
     rests_on=(NETWORK_POLICY, POD, *WORKLOADS),
     bad=(
+        Example(
+            title="a policy of Cilium's isolates the pods, too: only noted",
+            cluster=_CLUSTER + _CILIUM_CLOSES,
+            old=_policy(),
+            object="",
+            says="CiliumNetworkPolicy closed may keep them closed",
+            level=Level.NOTE,
+        ),
+        Example(
+            title="a policy of Cilium's isolates some of the pods: of the others it is certain",
+            cluster=_CLUSTER + _CILIUM_CLOSES,
+            old=_policy("{}"),
+            object="",
+            says="opens ingress of Pod/db-0 to everyone; replace it first",
+        ),
+        Example(
+            title="a policy of Cilium's that allows, and isolates nothing",
+            cluster=_CLUSTER
+            + _CILIUM_CLOSES.replace("[{}]", "[{fromEntities: [host]}], enableDefaultDeny: {ingress: false}"),
+            old=_policy(),
+            object="",
+            says="opens ingress of Deployment/api to everyone; replace it first",
+        ),
+        Example(
+            title="a baseline of Antrea's takes over: only noted",
+            cluster=_CLUSTER
+            + """
+---
+apiVersion: crd.antrea.io/v1beta1
+kind: ClusterNetworkPolicy
+metadata: {name: default-deny}
+spec: {tier: baseline, priority: 5, appliedTo: [{namespaceSelector: {}}], ingress: [{action: Drop}]}
+""",
+            old=_policy(),
+            object="",
+            says="Antrea ClusterNetworkPolicy default-deny may keep them closed",
+            level=Level.NOTE,
+        ),
         Example(
             title="the only policy of a workload",
             cluster=_CLUSTER,

@@ -1,14 +1,54 @@
-"""Policies of administrators that are about the same pods: what this policy says is not the last word."""
+"""Policies of other APIs that are about the same pods: what this policy says is not the last word."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from webhook.check import Check, Context, Example, Finding, Level, count, enumerate_some
 from webhook.concerned import selected_classes
+from webhook.enforcement.own_policies import ENGINES
 from webhook.model.cluster import PodClass
-from webhook.model.objects import ADMIN_POLICIES, AdminPolicy, NetworkPolicy
+from webhook.model.objects import ADMIN_POLICIES, AdminPolicy, EnginePolicy, NetworkPolicy
+from webhook.other_policies import May, other_policies, plural
 
 
 def run(ctx: Context) -> Iterator[Finding]:
+    yield from _of_administrators(ctx)
+    yield from _of_engines(ctx)
+
+
+def _of_engines(ctx: Context) -> Iterator[Finding]:
+    """One statement for each engine, and what its policies may do to the pods in the directions of this one."""
+    others = other_policies(ctx)
+    if others.unread:
+        ctx.unknown.add(f"{plural(others.unread)}: not all are known, so what they let through is not")
+    if not others.any:
+        return
+    classes, directions = selected_classes(ctx, ctx.policy), ctx.policy.directions
+    found: dict[str, list[EnginePolicy]] = {}
+    for policy in others.about_any(classes, directions):
+        found.setdefault(ENGINES[policy.kind], []).append(policy)
+    may = {effect: others.about_any(classes, directions, effect) for effect in (May.ALLOW, May.DENY)}
+    carried_out = ctx.enforcement.engine_policies
+    for engine, policies in found.items():
+        is_about = "is" if len(policies) == 1 else "are"
+        if not all(others.surely_about(policy, classes) for policy in policies):
+            is_about = "may be"
+        means = _means({effect for effect, doing in may.items() if any(p in doing for p in policies)}, len(policies))
+        unsure = "" if all(carried_out.get(policy.kind) for policy in policies) else f", if {engine} runs here"
+        seen = f"{others.name(policies)} {is_about} about its pods, too, and {means}{unsure}"
+        names = ",".join(sorted("/".join(policy.key) for policy in policies))
+        yield Finding("spec.podSelector", seen, value=f"{engine} {names}")
+
+
+def _means(may: Collection[May], number: int) -> str:
+    """What other policies may make of what this one says."""
+    if May.ALLOW in may:
+        return "may let more through, or less" if May.DENY in may else "may let more through"
+    if May.DENY in may:
+        return "may let less through"
+    return f"{'closes' if number == 1 else 'close'} them without it, too"
+
+
+def _of_administrators(ctx: Context) -> Iterator[Finding]:
     policies = [
         policy
         for kind in ADMIN_POLICIES
@@ -129,15 +169,93 @@ spec:
     spec: {hostNetwork: true, containers: [{name: kube-router, image: 'cloudnativelabs/kube-router:v2.6.1'}]}
 """
 
+_CILIUM = """
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: cilium, namespace: kube-system}
+spec:
+  template:
+    metadata: {labels: {k8s-app: cilium}}
+    spec: {hostNetwork: true, containers: [{name: cilium-agent, image: 'quay.io/cilium/cilium:v1.19.1'}]}
+"""
+_CALICO = """
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: calico-node, namespace: kube-system}
+spec:
+  template:
+    metadata: {labels: {k8s-app: calico-node}}
+    spec: {hostNetwork: true, containers: [{name: calico-node, image: 'quay.io/calico/node:v3.31.0'}]}
+"""
+_ANTREA = """
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: antrea-agent, namespace: kube-system}
+spec:
+  template:
+    metadata: {labels: {component: antrea-agent}}
+    spec: {hostNetwork: true, containers: [{name: antrea-agent, image: 'antrea/antrea-agent-ubuntu:v2.4.0'}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: antrea-controller, namespace: kube-system}
+spec:
+  template:
+    metadata: {labels: {component: antrea-controller}}
+    spec: {hostNetwork: true, containers: [{name: antrea-controller, image: 'antrea/antrea-controller-ubuntu:v2.4.0'}]}
+"""
+
+
+def _cilium(rules: str, selector: str = "{matchLabels: {app: api}}") -> str:
+    return f"""
+---
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {{name: http, namespace: shop}}
+spec: {{endpointSelector: {selector}, {rules}}}
+"""
+
+
+def _calico(spec: str) -> str:
+    return f"""
+---
+apiVersion: crd.projectcalico.org/v1
+kind: GlobalNetworkPolicy
+metadata: {{name: default.guard}}
+spec: {{{spec}}}
+"""
+
+
+def _antrea(spec: str) -> str:
+    return f"""
+---
+apiVersion: crd.antrea.io/v1beta1
+kind: ClusterNetworkPolicy
+metadata: {{name: guard}}
+spec: {{priority: 5, {spec}}}
+"""
+
+
 CHECK = Check(
     id="other-policy-apis",
     level=Level.NOTE,
-    summary="policies of administrators are about the same pods",
+    summary="policies of other APIs are about the same pods",
     rationale="AdminNetworkPolicy and ClusterNetworkPolicy of the tier Admin decide before a NetworkPolicy; "
     "BaselineAdminNetworkPolicy and the tier Baseline decide only for pods that no NetworkPolicy selects, so one more "
     "NetworkPolicy ends what they say of its pods (network-policy-api.sigs.k8s.io). Not every engine carries them out. "
-    "What a check predicts is by NetworkPolicy alone.",
-    remedy="Ask whoever administers the cluster; `kubectl get adminnetworkpolicies,clusternetworkpolicies` lists them.",
+    "Three engines have policies of their own. Cilium joins them with NetworkPolicies: what either allows passes, but for "
+    "what a deny rule is about, and a pod that one selects is closed without any NetworkPolicy. Calico goes by tier and "
+    "order, NetworkPolicies at 1000 in the tier default: an Allow lets more through, a Deny less if it comes before, and "
+    "another tier may end with a denial. Antrea's tiers decide before NetworkPolicies, but for the tier baseline, which is "
+    "about pods alone that none selects. Of pods that such a policy may be about nothing is certain: what other checks "
+    "conclude from NetworkPolicies alone (dns-blocked, cuts-*, opens-on-removal, service-reachable-by-nobody) is a note "
+    "then, with that reason.",
+    remedy="Ask whoever administers the cluster; `kubectl get adminnetworkpolicies,clusternetworkpolicies` lists them, and "
+    "so do `ciliumnetworkpolicies,ciliumclusterwidenetworkpolicies`, `networkpolicies.crd.projectcalico.org,"
+    "globalnetworkpolicies.crd.projectcalico.org` and `networkpolicies.crd.antrea.io,clusternetworkpolicies.crd.antrea.io`.",
     run=run,
     judges=(NetworkPolicy.kind,),
     bad=(
@@ -168,6 +286,55 @@ CHECK = Check(
             object=_POLICY,
             says="AdminNetworkPolicy isolate-tenants selects its pods, too: kube-router does not carry it out",
         ),
+        Example(
+            title="a policy of Cilium's, which it joins with this one",
+            cluster=_CLUSTER + _cilium("ingress: [{fromEndpoints: [{matchLabels: {app: admin}}]}]") + _CILIUM,
+            object=_POLICY,
+            says="CiliumNetworkPolicy http is about its pods, too, and may let more through",
+        ),
+        Example(
+            title="a policy of Cilium's that denies, and is told by whose ServiceAccount the pods run under",
+            cluster=_CLUSTER
+            + _cilium(
+                "ingressDeny: [{fromEntities: [world]}]",
+                "{matchLabels: {'k8s:app': api, io.cilium.k8s.policy.serviceaccount: api}}",
+            )
+            + _CILIUM,
+            object=_POLICY,
+            says="CiliumNetworkPolicy http may be about its pods, too, and may let less through",
+        ),
+        Example(
+            title="a global policy of Calico's that comes before NetworkPolicies",
+            cluster=_CLUSTER
+            + _calico(
+                """order: 10, selector: app == "api", types: [Ingress], ingress: [{action: Allow}, {action: Deny}]"""
+            )
+            + _CALICO,
+            object=_POLICY,
+            says="Calico GlobalNetworkPolicy default.guard is about its pods, too, and may let more through, or less",
+        ),
+        Example(
+            title="one that comes after, and only isolates",
+            cluster=_CLUSTER
+            + _calico("""order: 2000, namespaceSelector: has(team), types: [Ingress, Egress]""")
+            + _CALICO,
+            object=_POLICY,
+            says="Calico GlobalNetworkPolicy default.guard is about its pods, too, and closes them without it, too",
+        ),
+        Example(
+            title="a tier of Antrea's before NetworkPolicies",
+            cluster=_CLUSTER
+            + _antrea("tier: securityops, appliedTo: [{namespaceSelector: {}}], ingress: [{action: Drop}]")
+            + _ANTREA,
+            object=_POLICY,
+            says="Antrea ClusterNetworkPolicy guard is about its pods, too, and may let less through",
+        ),
+        Example(
+            title="nobody knows whether Cilium runs here",
+            cluster=_CLUSTER + _cilium("ingress: [{fromEntities: [cluster]}]"),
+            object=_POLICY,
+            says="CiliumNetworkPolicy http is about its pods, too, and may let more through, if Cilium runs here",
+        ),
     ),
     good=(
         Example(title="there are none", cluster=_CLUSTER, object=_POLICY),
@@ -179,6 +346,28 @@ CHECK = Check(
         Example(
             title="it is about other pods",
             cluster=_CLUSTER + _admin("{pods: {namespaceSelector: {}, podSelector: {matchLabels: {app: web}}}}"),
+            object=_POLICY,
+        ),
+        Example(
+            title="a policy of Cilium's about other pods, and one about their egress alone",
+            cluster=_CLUSTER
+            + _cilium("ingress: [{fromEntities: [world]}]", "{matchLabels: {app: web}}")
+            + _cilium("egress: [{toEntities: [world]}]").replace("http", "egress")
+            + _CILIUM,
+            object=_POLICY,
+        ),
+        Example(
+            title="policies of Cilium's that were left behind where Calico runs",
+            cluster=_CLUSTER + _cilium("ingress: [{fromEntities: [world]}]") + _CALICO,
+            object=_POLICY,
+        ),
+        Example(
+            title="policies of Calico's for other namespaces, for hosts, and a staged one, which changes nothing",
+            cluster=_CLUSTER
+            + _calico("""selector: projectcalico.org/namespace != "shop", ingress: [{action: Deny}]""")
+            + _calico("preDNAT: true, applyOnForward: true, ingress: [{action: Deny}]").replace("guard", "hosts")
+            + _calico("ingress: [{action: Deny}]").replace("kind: Global", "kind: StagedGlobal")
+            + _CALICO,
             object=_POLICY,
         ),
     ),

@@ -8,6 +8,7 @@ from webhook.check import Check, Context, Example, Finding, Level, View, enumera
 from webhook.evidence import comes_before_other_policies
 from webhook.impact import affected, members
 from webhook.model.objects import NETWORK_POLICY, NODE, POD, WORKLOADS, Service
+from webhook.other_policies import May, other_policies
 from webhook.reach.change import let_through
 from webhook.reach.cidr import parse_address, parse_cidr
 from webhook.reach.graph import Cell, graph_of
@@ -63,6 +64,11 @@ def _finding(ctx: Context, scenario: Scenario, behind: Sequence[Cell]) -> Findin
     elif not ctx.cluster.complete(NETWORK_POLICY, POD):
         ctx.unknown.add("policies: not all policies and pods are known, so who may reach a Service was not judged")
         level = Level.NOTE
+    question = "who may reach a Service"
+    of = [cell.of for cell in behind]
+    doubt = other_policies(ctx).doubt(of, INGRESS, May.ALLOW, "may let somebody in", question)
+    if doubt:
+        level = Level.NOTE
     ports: Ports = NO_PORTS
     for cell in behind:
         ports = union(ports, target_ports(ctx.service, cell.named))
@@ -75,7 +81,7 @@ def _finding(ctx: Context, scenario: Scenario, behind: Sequence[Cell]) -> Findin
         names = enumerate_some(sorted(p.name.partition("/")[2] for p in admitting), 2)
         nobody = "nobody" if ctx.service.spec.type in _FROM_OUTSIDE else "no pod"
         seen, remedy = f"its pods' policies let {nobody} in on {shown}", f"allow it in {names}"
-    return Finding("spec.ports", seen, remedy, level, shown, detail=f"behind it: {who.in_full}")
+    return Finding("spec.ports", seen, remedy, level, shown, means=doubt, detail=f"behind it: {who.in_full}")
 
 
 def _is_on_the_way(ctx: Context, scenario: Scenario, behind: Sequence[Cell], admitting: Sequence[Policy]) -> bool:
@@ -208,6 +214,21 @@ CHECK = Check(
     judges=(Service.kind,),
     rests_on=(NETWORK_POLICY, POD, *WORKLOADS),
     bad=(
+        Example(
+            title="a policy of Calico's lets somebody in, it may be: only noted",
+            cluster=_CLUSTER
+            + _policy(_FROM_WEB.format(port=80))
+            + """
+---
+apiVersion: crd.projectcalico.org/v1
+kind: NetworkPolicy
+metadata: {name: default.api, namespace: shop}
+spec: {selector: app == 'api', types: [Ingress], ingress: [{action: Allow, protocol: TCP}]}
+""",
+            object=_service(),
+            says="let no pod in on TCP 8080: Calico NetworkPolicy default.api may let somebody in",
+            level=Level.NOTE,
+        ),
         Example(
             title="the policy admits the Service's port, and the pods listen on another",
             cluster=_CLUSTER + _policy(_FROM_WEB.format(port=80)),

@@ -7,7 +7,7 @@ Exit code: 0 once answered, 2 some input could not be read.
 import argparse
 
 from webhook.cli import OK, UNUSABLE, UsageError
-from webhook.cli.flow_options import named_state, say_what_is_empty, write_pieces
+from webhook.cli.flow_options import named_state, say_what_is_empty, say_what_is_not_counted, write_pieces
 from webhook.cli.state_options import add_state_arguments, load_state, report_problems, wants_live
 
 EXAMPLE = """examples:
@@ -36,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
     state = load_state(args)
     lost = report_problems(state.problems)
     say_what_is_empty(state.cluster)
+    say_what_is_not_counted(state.cluster)
     found = connectivity(Graph(state.cluster), every=args.all)
     write_pieces(args.output, "connectivity", found, named_state(args))
     return UNUSABLE if lost else OK

@@ -8,7 +8,7 @@ some input could not be read.
 import argparse
 
 from webhook.cli import DENIED, OK, UNUSABLE, UsageError
-from webhook.cli.flow_options import FORMS, named_state, say_what_is_empty, write_pieces
+from webhook.cli.flow_options import FORMS, named_state, say_what_is_empty, say_what_is_not_counted, write_pieces
 from webhook.cli.state_options import add_state_arguments, load_state, report_problems, standard_input, wants_live
 from webhook.state.files import FileState
 
@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     before, after = _states(args)
     lost = report_problems([*before.problems, *after.problems])
     say_what_is_empty(before.cluster)
+    say_what_is_not_counted(before.cluster, after.cluster)
     found = difference(Graph(before.cluster), Graph(after.cluster))
     change = [
         f"after {args.after}" if args.after else "",

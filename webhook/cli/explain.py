@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import msgspec
 
 from webhook.cli import DENIED, OK, UNUSABLE, UsageError
-from webhook.cli.flow_options import say_what_is_empty
+from webhook.cli.flow_options import say_what_is_empty, say_what_is_not_counted
 from webhook.cli.state_options import add_state_arguments, load_state, report_problems, standard_input, wants_live
 from webhook.model.objects import SERVICE
 from webhook.terminal import clean, elide
@@ -78,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
     state = load_state(args)
     lost = report_problems(state.problems)
     say_what_is_empty(state.cluster)
+    say_what_is_not_counted(state.cluster)
     for question in state.unknown:
         sys.stderr.write(f"netadmit: not known: {_text(question)}\n")
     explainer = Explainer(graph_of(state.cluster))

@@ -6,7 +6,8 @@ from importlib import import_module
 from typing import Any
 
 from webhook.model.cluster import Cluster
-from webhook.model.objects import NAMESPACE, NETWORK_POLICY, OTHER_CONTROLLERS, POD, WORKLOADS
+from webhook.model.objects import ENGINE_POLICIES, NAMESPACE, NETWORK_POLICY, OTHER_CONTROLLERS, POD, WORKLOADS
+from webhook.terminal import clean, enumerate_some
 
 FORMS = {"text": "text", "json": "machine", "markdown": "markdown", "dot": "dot", "html": "html"}
 """The modules of `webhook.report.flows` by the name of their form."""
@@ -23,6 +24,32 @@ def say_what_is_empty(cluster: Cluster) -> None:
         missing.append("Namespaces (each is taken to have its name as its only label)")
     for kind in missing:
         sys.stderr.write(f"netadmit: there are no {kind} in this state\n")
+
+
+def say_what_is_not_counted(*clusters: Cluster) -> None:
+    """Says which policies in engines' own APIs decide, too, and are not in the answer; none where their engine is not.
+
+    Where the engine runs and they were not read, that is said, too.
+    """
+    from webhook.enforcement import enforcement_of  # noqa: PLC0415 - `--help` does without
+    from webhook.other_policies import plural, title  # noqa: PLC0415
+
+    carried_out = [enforcement_of(cluster).engine_policies for cluster in clusters]
+    for kind in ENGINE_POLICIES:
+        names: dict[str, None] = {}
+        unread = False
+        for cluster, told in zip(clusters, carried_out, strict=True):
+            if told.get(kind) is not False:
+                names.update(("/".join(filter(None, key)), None) for key in sorted(cluster.keys(kind)))
+                unread |= told.get(kind) is True and not cluster.complete(kind)
+        if names:
+            them = title(kind) if len(names) == 1 else plural([kind])
+            do = "it allows or denies" if len(names) == 1 else "they allow or deny"
+            sys.stderr.write(
+                f"netadmit: not counted: {them} {clean(enumerate_some(names))}; what {do} is not in the answer\n"
+            )
+        elif unread:
+            sys.stderr.write(f"netadmit: {plural([kind])} are not known: none is counted\n")
 
 
 def named_state(args: argparse.Namespace) -> str:

@@ -45,6 +45,7 @@ from webhook.enforcement.kube_network_policies import KUBE_NETWORK_POLICIES
 from webhook.enforcement.kube_ovn import KUBE_OVN
 from webhook.enforcement.kube_router import KUBE_ROUTER
 from webhook.enforcement.openshift import OPENSHIFT_SDN, OVN_KUBERNETES
+from webhook.enforcement.own_policies import ENGINES
 from webhook.enforcement.rbac import policy_readers
 from webhook.enforcement.romana import ROMANA
 from webhook.enforcement.sighting import Confidence, Family, Sighting, State
@@ -59,6 +60,7 @@ from webhook.model.objects import (
     CONFIG_MAP,
     DAEMON_SET,
     DEPLOYMENT,
+    ENGINE_SETTINGS,
     NODE,
     UNFOLLOWED,
     Key,
@@ -123,7 +125,7 @@ CONFIG_MAPS: Final[tuple[Key, ...]] = (
     openshift.FEATURES,
 )
 """The ConfigMaps that switch an engine, or tell what it leaves undone."""
-_LOOKED_AT: Final = (DAEMON_SET, NODE, DEPLOYMENT, CONFIG_MAP, CLUSTER_ROLE_BINDING, *UNFOLLOWED)
+_LOOKED_AT: Final = (DAEMON_SET, NODE, DEPLOYMENT, CONFIG_MAP, CLUSTER_ROLE_BINDING, *ENGINE_SETTINGS, *UNFOLLOWED)
 
 
 class Pin(StrEnum):
@@ -148,6 +150,7 @@ class Enforcement(Struct, frozen=True):
         gaps: what the engine does not carry out of policies; none where several engines enforce side by side.
         coverage: on which nodes it enforces; only when it does.
         admin_policies: the kinds of administrators' policies that it certainly carries out, or certainly does not.
+        engine_policies: the kinds of engines' own policies that certainly are carried out, or certainly are not.
         pinned: the configuration says it.
     """
 
@@ -161,6 +164,7 @@ class Enforcement(Struct, frozen=True):
     gaps: tuple[Gap, ...] = ()
     coverage: Coverage = Coverage()
     admin_policies: Mapping[str, bool] = {}
+    engine_policies: Mapping[str, bool] = {}
     pinned: bool = False
 
     @property
@@ -262,7 +266,13 @@ def _pinned(found: Enforcement, pin: Pin) -> Enforcement:
     # Who it is that enforces was not found: certainly not what was found to enforce nothing.
     engine = found.engine if found.state is State.UNKNOWN else ""
     return Enforcement(
-        State.ENFORCED, engine, (clause, *found.evidence), clause, confidence=Confidence.CERTAIN, pinned=True
+        State.ENFORCED,
+        engine,
+        (clause, *found.evidence),
+        clause,
+        confidence=Confidence.CERTAIN,
+        engine_policies=found.engine_policies,
+        pinned=True,
     )
 
 
@@ -283,6 +293,33 @@ class _Seen(Struct, frozen=True):
 
 def _judge(cluster: Cluster, memory: _Memory) -> Enforcement:
     daemons = [_recognise(workload) for workload in cluster.workloads(DAEMON_SET)]
+    found = _found(cluster, memory, daemons)
+    return msgspec.structs.replace(found, engine_policies=_engine_policies(cluster, daemons, found.state))
+
+
+def _engine_policies(cluster: Cluster, daemons: Sequence["_Recognised"], state: State) -> Mapping[str, bool]:
+    """Which kinds of engines' own policies are carried out: where the engine is there, and not switched off.
+
+    It is certainly not there where every DaemonSet is known, who enforces is known, and it is none of them.
+    """
+    told: dict[str, bool] = {}
+    sure = state is not State.UNKNOWN and cluster.complete(DAEMON_SET) and not any(d.may_enforce for d in daemons)
+    for family in (CALICO, CILIUM, ANTREA):
+        here = [d.workload for d in daemons if family in d.families and running(d.workload)]
+        sightings = [family.judge(workload, cluster) for workload in here]
+        carried_out: bool | None = None
+        if any(s.state is State.ENFORCED or s.own_policies for s in sightings):
+            carried_out = True
+        elif sightings:
+            carried_out = False if all(s.own_policies is False for s in sightings) else None
+        elif sure and not any(family in (*d.families, *d.for_windows) for d in daemons):
+            carried_out = False
+        if carried_out is not None:
+            told |= {kind: carried_out for kind, engine in ENGINES.items() if engine == family.name}
+    return told
+
+
+def _found(cluster: Cluster, memory: _Memory, daemons: Sequence["_Recognised"]) -> Enforcement:
     recognised = [(family, d.workload) for d in daemons for family in d.families]
     recognised.sort(key=lambda pair: FAMILIES.index(pair[0]))
     readers = policy_readers(cluster)

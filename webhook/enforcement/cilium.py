@@ -1,7 +1,7 @@
 """Cilium, alone or chained behind another CNI, on AKS beside azure-cns, and GKE's Dataplane V2 (DaemonSet ``anetd``).
 
 Its policy engine is switched by the ConfigMap ``cilium-config`` beside the DaemonSet; a flag of the agent goes before,
-and a CiliumNodeConfig, where it is known, may set otherwise on some nodes.
+and a CiliumNodeConfig may set otherwise on some nodes: while these are not known, "not enforced" is not certain.
 
 Sources: cilium install/kubernetes/cilium/templates/cilium-configmap.yaml, Documentation/security/policy-creation.rst,
 configuration/per-node-config.rst, configuration/sctp.rst, pkg/k8s/network_policy.go (ports before v1.17);
@@ -39,6 +39,8 @@ from webhook.model.objects import (
 CONFIG: Final = "cilium-config"
 _MAJORS: Final = (1,)
 _ALWAYS_ON: Final = "anetd"
+_OWN_ALONE: Final = "enable-k8s-networkpolicy is false"
+"""Of the three switches the one that leaves Cilium's own policies in force."""
 _KNOWN_UP_TO: Final = (1, 20, 999)
 """The newest minor version whose defaults are known here: v1.20.2 was read."""
 
@@ -61,6 +63,8 @@ def _judge(daemon: Workload, cluster: Cluster) -> Sighting:
     odd = _odd_nodes(cluster, daemon, settings or {})
     if odd and state is State.NOT_ENFORCED:
         state, clause, remedy = State.UNKNOWN, "CiliumNodeConfigs set the policy switches otherwise on some nodes", ""
+    elif state is State.NOT_ENFORCED and not cluster.complete(CILIUM_NODE_CONFIG):
+        state, clause, remedy = State.UNKNOWN, f"{clause}, but its CiliumNodeConfigs could not be read", ""
     version = _version(daemon)
     chained = (settings or {}).get("cni-chaining-mode", "none")
     return Sighting(
@@ -78,6 +82,7 @@ def _judge(daemon: Workload, cluster: Cluster) -> Sighting:
             f"chained behind {chained}: pods from before its installation are not covered" if chained != "none" else ""
         ),
         partly=bool(odd) and state is State.ENFORCED,
+        own_policies=None if odd or state is not State.NOT_ENFORCED else clause == _OWN_ALONE,
     )
 
 
@@ -98,7 +103,7 @@ def _switches(daemon: Workload, data: Labels) -> tuple[State, str, str]:
         switch(daemon.containers, "enable-k8s-networkpolicy") or data.get("enable-k8s-networkpolicy") or "true"
     )
     if standard is False:
-        return State.NOT_ENFORCED, "enable-k8s-networkpolicy is false", "set it to true"
+        return State.NOT_ENFORCED, _OWN_ALONE, "set it to true"
     if enable not in {"default", "always"} or audit is None or standard is None:
         return State.UNKNOWN, "policy settings are not understood", ""
     return State.ENFORCED, f"enable-policy is {enable}", ""

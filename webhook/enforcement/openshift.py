@@ -1,7 +1,6 @@
 """OVN-Kubernetes, on OpenShift and elsewhere, and OpenShift SDN, which is gone since OpenShift 4.17.
 
-Of OpenShift SDN's three plug-ins one enforces. Which one runs is told by the object ClusterNetwork alone, which the
-live state does not follow; files may hold it.
+Of OpenShift SDN's three plug-ins one enforces. Which one runs is told by the object ClusterNetwork alone.
 
 Sources: ovn-kubernetes dist/templates; cluster-network-operator bindata (ovn-kubernetes, openshift-sdn with
 cni-features.yaml: the ConfigMap openshift-network-features); library-go pkg/network/networkutils (plug-ins).

@@ -46,6 +46,8 @@ class Sighting(Struct, frozen=True):
         admin_policies: the kinds of administrators' policies that it certainly carries out, or certainly does not.
         nuance: what else one should know, naming objects.
         partly: on some nodes its settings differ, so that it does not enforce there.
+        own_policies: whether it carries out the policies of its own API although it enforces no NetworkPolicy; None
+            where that is not known.
     """
 
     state: State
@@ -59,6 +61,7 @@ class Sighting(Struct, frozen=True):
     admin_policies: Mapping[str, bool] = {}
     nuance: str = ""
     partly: bool = False
+    own_policies: bool | None = None
 
 
 NO_ADMIN_POLICIES: Final[Mapping[str, bool]] = dict.fromkeys(ADMIN_POLICIES, False)

@@ -18,6 +18,7 @@ from webhook.model.objects import (
     CONFIG_MAP,
     CRON_JOB,
     DAEMON_SET,
+    ENGINE_POLICIES,
     HTTP_ROUTE,
     INGRESS,
     INGRESS_CLASS,
@@ -38,6 +39,7 @@ from webhook.model.objects import (
     APIService,
     ConfigMap,
     EndpointSlice,
+    EnginePolicy,
     EngineSetting,
     HTTPRoute,
     Ingress,
@@ -186,6 +188,7 @@ class Cluster:
         self._class_of: dict[tuple[str, Key], PodClass] = {}
         self._policies_here: dict[str, dict[str, NetworkPolicy]] = {}
         self._services_here: dict[str, dict[str, Service]] = {}
+        self._engine_policies_here: dict[str, dict[tuple[str, str], EnginePolicy]] = {}
         self.arriving_policies: dict[Key, NetworkPolicy | None] = {}
         """The policies of files that are under review, each with the one of the state that it replaces."""
         self._slices_of: _Links = {}
@@ -238,6 +241,8 @@ class Cluster:
             self._policies_here.setdefault(key[0], {})[key[1]] = record
         elif isinstance(record, Service):
             self._services_here.setdefault(key[0], {})[key[1]] = record
+        elif isinstance(record, EnginePolicy):
+            self._engine_policies_here.setdefault(key[0], {})[kind, key[1]] = record
         elif isinstance(record, Pod):
             self._classify(kind, key, record, None if record.finished else (record.namespace, record.labels, {}))
         elif isinstance(record, Namespace):
@@ -268,6 +273,8 @@ class Cluster:
             _discard(self._policies_here, *key)
         elif isinstance(gone, Service):
             _discard(self._services_here, *key)
+        elif isinstance(gone, EnginePolicy):
+            _discard(self._engine_policies_here, key[0], (kind, key[1]))
         else:
             self._relink(gone, None)
         self._population[key[0]] -= 1
@@ -428,6 +435,12 @@ class Cluster:
             yield from self._all(kind, AdminPolicy)
 
     @property
+    def engine_policies(self) -> Iterator[EnginePolicy]:
+        """The policies in engines' own APIs."""
+        for kind in ENGINE_POLICIES:
+            yield from self._all(kind, EnginePolicy)
+
+    @property
     def ingresses(self) -> Iterator[Ingress]:
         return self._all(INGRESS, Ingress)
 
@@ -461,6 +474,10 @@ class Cluster:
         """The NetworkPolicies that speak of other namespaces than their own."""
         return (policy for policy in self.policies if any(p.namespace_selector is not None for _, p in policy.peers()))
 
+    def engine_policies_in(self, namespace: str) -> Collection[EnginePolicy]:
+        """The policies in engines' own APIs of a namespace; with an empty name, those of the whole cluster."""
+        return self._engine_policies_here.get(namespace, {}).values()
+
     def services_in(self, namespace: str) -> Collection[Service]:
         """The Services of a namespace."""
         return self._services_here.get(namespace, {}).values()
@@ -483,7 +500,7 @@ class Cluster:
         return _only(RoleBinding, self._bindings_of.get((namespace, account), {}))
 
     def engine_settings(self, kind: str) -> Iterator[EngineSetting]:
-        """The objects of a kind in which a CNI keeps its settings (`UNFOLLOWED`)."""
+        """The objects of a kind in which a CNI keeps its settings (`ENGINE_SETTINGS`)."""
         return self._all(kind, EngineSetting)
 
     def workloads(self, *kinds: str) -> Iterator[Workload]:

@@ -48,6 +48,12 @@ CRON_JOB: Final = "batch/v1/CronJob"
 ADMIN_NETWORK_POLICY: Final = "policy.networking.k8s.io/v1alpha1/AdminNetworkPolicy"
 BASELINE_ADMIN_NETWORK_POLICY: Final = "policy.networking.k8s.io/v1alpha1/BaselineAdminNetworkPolicy"
 CLUSTER_NETWORK_POLICY: Final = "policy.networking.k8s.io/v1alpha2/ClusterNetworkPolicy"
+CALICO_NETWORK_POLICY: Final = "crd.projectcalico.org/v1/NetworkPolicy"
+CALICO_GLOBAL_NETWORK_POLICY: Final = "crd.projectcalico.org/v1/GlobalNetworkPolicy"
+CILIUM_NETWORK_POLICY: Final = "cilium.io/v2/CiliumNetworkPolicy"
+CILIUM_CLUSTERWIDE_NETWORK_POLICY: Final = "cilium.io/v2/CiliumClusterwideNetworkPolicy"
+ANTREA_NETWORK_POLICY: Final = "crd.antrea.io/v1beta1/NetworkPolicy"
+ANTREA_CLUSTER_NETWORK_POLICY: Final = "crd.antrea.io/v1beta1/ClusterNetworkPolicy"
 
 WORKLOADS: Final = (DEPLOYMENT, REPLICA_SET, STATEFUL_SET, DAEMON_SET, JOB, CRON_JOB)
 CONTROLLERS: Final = {kind.rpartition("/")[2]: kind for kind in WORKLOADS}
@@ -59,6 +65,13 @@ OTHER_CONTROLLERS: Final = (
 )
 """Controllers that files may hold and nobody follows live, where their pods and ReplicaSets tell of them."""
 ADMIN_POLICIES: Final = (ADMIN_NETWORK_POLICY, BASELINE_ADMIN_NETWORK_POLICY, CLUSTER_NETWORK_POLICY)
+CALICO_POLICIES: Final = (CALICO_NETWORK_POLICY, CALICO_GLOBAL_NETWORK_POLICY)
+CILIUM_POLICIES: Final = (CILIUM_NETWORK_POLICY, CILIUM_CLUSTERWIDE_NETWORK_POLICY)
+ANTREA_POLICIES: Final = (ANTREA_NETWORK_POLICY, ANTREA_CLUSTER_NETWORK_POLICY)
+ENGINE_POLICIES: Final = (*CALICO_POLICIES, *CILIUM_POLICIES, *ANTREA_POLICIES)
+"""Policies in an engine's own API. Calico's staged ones are no such kinds: they change nothing."""
+ENGINE_SETTINGS: Final = (CILIUM_NODE_CONFIG, NODE_CLASS, CLUSTER_NETWORK)
+"""Where an engine keeps its settings in a kind of its own."""
 WEBHOOK_CONFIGURATIONS: Final = (VALIDATING_WEBHOOKS, MUTATING_WEBHOOKS)
 BINDINGS: Final = (ROLE_BINDING, CLUSTER_ROLE_BINDING)
 KINDS: Final = (
@@ -75,13 +88,15 @@ KINDS: Final = (
     HTTP_ROUTE,
     SERVICE_CIDR,
     *ADMIN_POLICIES,
+    *ENGINE_POLICIES,
+    *ENGINE_SETTINGS,
     *WEBHOOK_CONFIGURATIONS,
     API_SERVICE,
     *BINDINGS,
 )
 """Every kind that the state holds, as ``apiVersion/kind``."""
-UNFOLLOWED: Final = (CLUSTER_ROLE, CILIUM_NODE_CONFIG, NODE_CLASS, CLUSTER_NETWORK)
-"""Kinds that are read where files have them, and followed live by nobody, but ClusterRoles by who asks for them.
+UNFOLLOWED: Final = (CLUSTER_ROLE,)
+"""Kinds that are read where files have them, and followed live only where the configuration asks for it.
 
 What is not found of them says nothing, whatever is complete: hardly any dump of a cluster holds them.
 """
@@ -92,6 +107,9 @@ CLUSTER_SCOPED: Final = frozenset(
         INGRESS_CLASS,
         SERVICE_CIDR,
         *ADMIN_POLICIES,
+        CALICO_GLOBAL_NETWORK_POLICY,
+        CILIUM_CLUSTERWIDE_NETWORK_POLICY,
+        ANTREA_CLUSTER_NETWORK_POLICY,
         *WEBHOOK_CONFIGURATIONS,
         API_SERVICE,
         CLUSTER_ROLE_BINDING,
@@ -100,17 +118,24 @@ CLUSTER_SCOPED: Final = frozenset(
         CLUSTER_NETWORK,
     }
 )
-OPTIONAL: Final = frozenset({HTTP_ROUTE, SERVICE_CIDR, *ADMIN_POLICIES})
+OPTIONAL: Final = frozenset({HTTP_ROUTE, SERVICE_CIDR, *ADMIN_POLICIES, *ENGINE_POLICIES, *ENGINE_SETTINGS})
 """Kinds that are there only where somebody installed them, or since a release: not being served means there is none."""
 ALIASES: Final[Mapping[str, str]] = {
     "policy.networking.k8s.io/v1beta1/ClusterNetworkPolicy": CLUSTER_NETWORK_POLICY,
     "gateway.networking.k8s.io/v1beta1/HTTPRoute": HTTP_ROUTE,
     "networking.k8s.io/v1beta1/ServiceCIDR": SERVICE_CIDR,
     "cilium.io/v2alpha1/CiliumNodeConfig": CILIUM_NODE_CONFIG,
+    "projectcalico.org/v3/NetworkPolicy": CALICO_NETWORK_POLICY,
+    "projectcalico.org/v3/GlobalNetworkPolicy": CALICO_GLOBAL_NETWORK_POLICY,
+    "crd.antrea.io/v1alpha1/NetworkPolicy": ANTREA_NETWORK_POLICY,
+    "crd.antrea.io/v1alpha1/ClusterNetworkPolicy": ANTREA_CLUSTER_NETWORK_POLICY,
 }
 """Other versions of a kind, of the same shape as far as it is kept: one of them is read as the kind itself.
 
-Sources: apis/v1beta1 of sigs.k8s.io/network-policy-api and of sigs.k8s.io/gateway-api, k8s.io/api networking/v1beta1.
+Calico's API server shows the same objects as its custom resources, which are read first: they do not depend on it.
+
+Sources: apis/v1beta1 of sigs.k8s.io/network-policy-api and of sigs.k8s.io/gateway-api, k8s.io/api networking/v1beta1,
+projectcalico/calico api/pkg/apis/projectcalico/v3, antrea-io/antrea pkg/apis/crd.
 """
 
 ENDPOINTS: Final = "v1/Endpoints"
@@ -288,6 +313,57 @@ class AdminPolicy(Struct, frozen=True, gc=False):
     @property
     def key(self) -> Key:
         return "", self.name
+
+
+class EngineSubject(Struct, frozen=True, gc=False):
+    """Whom a policy in an engine's own API is about, in that API's words: pods that all of this is true of.
+
+    Selectors are Calico's expressions, or label selectors; Cilium's keys say more than a label's name. What they mean
+    `webhook.enforcement.own_policies` knows.
+    """
+
+    namespaces: LabelSelector | str | None = None
+    pods: LabelSelector | str | None = None
+    others: tuple[str, ...] = ()
+    """The names of further fields that narrow it, or make it about something else than pods; not what they say."""
+
+
+class EngineRules(Struct, frozen=True, gc=False):
+    """Rules of a policy in an engine's own API: whom they are about, and what they do; not from whom and on what port.
+
+    Args:
+        subjects: any of these.
+        ingress, egress: the actions that occur: ``Allow``, ``Deny``, ``Drop``, ``Reject``, ``Pass``.
+        isolates: the directions in which a pod that they are about is closed but for what is allowed.
+    """
+
+    subjects: tuple[EngineSubject, ...] = ()
+    ingress: tuple[str, ...] = ()
+    egress: tuple[str, ...] = ()
+    isolates: tuple[Direction, ...] = ()
+
+    def actions(self, direction: Direction) -> tuple[str, ...]:
+        return self.ingress if direction == "Ingress" else self.egress
+
+
+class EnginePolicy(Struct, frozen=True, gc=False):
+    """A policy in an engine's own API: Calico's, Cilium's or Antrea's.
+
+    Sources: calico api/pkg/apis/projectcalico/v3, cilium pkg/policy/api, antrea pkg/apis/crd/v1beta1.
+    """
+
+    kind: str
+    namespace: str
+    """Empty for one of the whole cluster."""
+    name: str
+    rules: tuple[EngineRules, ...] = ()
+    tier: str = ""
+    order: float | None = None
+    """Of Calico's: where it comes in its tier; None: last."""
+
+    @property
+    def key(self) -> Key:
+        return self.namespace, self.name
 
 
 class ServicePort(APIStruct, frozen=True):
@@ -656,6 +732,7 @@ Record: TypeAlias = (
     | EndpointSlice
     | NetworkPolicy
     | AdminPolicy
+    | EnginePolicy
     | Node
     | ConfigMap
     | Ingress

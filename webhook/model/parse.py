@@ -11,11 +11,15 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import field
 
+from webhook.model.engine_policies import WireAntreaPolicy, WireCalicoPolicy, WireCiliumPolicy
 from webhook.model.objects import (
     ADMIN_NETWORK_POLICY,
+    ANTREA_POLICIES,
     API_SERVICE,
     BASELINE_ADMIN_NETWORK_POLICY,
+    CALICO_POLICIES,
     CILIUM_NODE_CONFIG,
+    CILIUM_POLICIES,
     CLASS_ANNOTATION,
     CLUSTER_NETWORK,
     CLUSTER_NETWORK_POLICY,
@@ -1018,6 +1022,9 @@ _SHAPES: Final[dict[str, type[Any]]] = {
     ADMIN_NETWORK_POLICY: _WireAdminPolicy,
     BASELINE_ADMIN_NETWORK_POLICY: _WireAdminPolicy,
     CLUSTER_NETWORK_POLICY: _WireClusterPolicy,
+    **dict.fromkeys(CALICO_POLICIES, WireCalicoPolicy),
+    **dict.fromkeys(CILIUM_POLICIES, WireCiliumPolicy),
+    **dict.fromkeys(ANTREA_POLICIES, WireAntreaPolicy),
     DEPLOYMENT: _WireSystemWorkload,
     DAEMON_SET: _WireSystemWorkload,
     REPLICA_SET: _WireWorkload,

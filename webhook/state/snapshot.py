@@ -4,7 +4,7 @@ The records never held Secrets, environment values, users' command lines or fore
 reading the documents back gives the same records.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from itertools import groupby
 from typing import Any, Final, TextIO
@@ -15,8 +15,10 @@ import yaml
 from webhook.model.cluster import Cluster, Completeness
 from webhook.model.objects import (
     BASELINE_ADMIN_NETWORK_POLICY,
+    CALICO_POLICIES,
     CILIUM_GLOBAL,
     CILIUM_NODE_CONFIG,
+    CILIUM_POLICIES,
     CLUSTER_NETWORK_POLICY,
     CRON_JOB,
     DEFAULT_CLASS,
@@ -39,11 +41,15 @@ from webhook.model.objects import (
     Container,
     ContainerPort,
     EndpointSlice,
+    EnginePolicy,
+    EngineRules,
     EngineSetting,
+    EngineSubject,
     HTTPRoute,
     Ingress,
     IngressClass,
     Key,
+    LabelSelector,
     Namespace,
     NetworkPolicy,
     Node,
@@ -293,6 +299,73 @@ def _terminating(made: dict[str, Any], *, terminating: bool) -> dict[str, Any]:
     return made
 
 
+def _engine_policy(policy: EnginePolicy) -> dict[str, Any]:
+    """A policy in an engine's own API without peers and ports, which nobody reads."""
+    if policy.kind in CILIUM_POLICIES:
+        rules = [_cilium_rule(rules) for rules in policy.rules]
+        body: dict[str, Any] = {"spec": rules[0]} if len(rules) == 1 else {"specs": rules}
+    elif policy.kind in CALICO_POLICIES:
+        body = {"spec": _calico_spec(policy)}
+    else:
+        body = {"spec": _filled(tier=policy.tier) | _antrea_rules(policy.rules)}
+    return {"metadata": _metadata(policy.key), **body}
+
+
+def _cilium_rule(rules: EngineRules) -> dict[str, Any]:
+    subject = next(iter(rules.subjects), None)
+    found: dict[str, Any] = {"nodeSelector": {}} if subject is None else {"endpointSelector": _selector(subject.pods)}
+    for direction, word, peers in (("Ingress", "ingress", "fromEndpoints"), ("Egress", "egress", "toEndpoints")):
+        actions = rules.ingress if direction == "Ingress" else rules.egress
+        for action, name in (("Allow", word), ("Deny", f"{word}Deny")):
+            if action in actions:
+                found[name] = [{peers: []}]
+    found["enableDefaultDeny"] = {d.lower(): d in rules.isolates for d in ("Ingress", "Egress")}
+    return found
+
+
+def _calico_spec(policy: EnginePolicy) -> dict[str, Any]:
+    found: dict[str, Any] = _filled(tier=policy.tier, order=policy.order)
+    if policy.order == 0:
+        found["order"] = policy.order
+    for rules in policy.rules:
+        for subject in rules.subjects:
+            narrowed = "all()" if "serviceAccountSelector" in subject.others else None
+            found |= _filled(
+                namespaceSelector=subject.namespaces, selector=subject.pods, serviceAccountSelector=narrowed
+            )
+        found["types"] = list(rules.isolates)
+        found |= _filled(ingress=_actions(rules.ingress), egress=_actions(rules.egress))
+    return found if policy.rules else found | {"doNotTrack": True}
+
+
+def _actions(actions: Iterable[str]) -> list[dict[str, Any]]:
+    return [{"action": action} for action in actions]
+
+
+def _antrea_rules(every: Sequence[EngineRules]) -> dict[str, Any]:
+    """One ``appliedTo`` for all rules, or one for each, as they came."""
+    if len(every) == 1:
+        [rules] = every
+        subjects = [_applied_to(s) for s in rules.subjects]
+        return _filled(appliedTo=subjects, ingress=_actions(rules.ingress), egress=_actions(rules.egress))
+    found: dict[str, Any] = {"ingress": [], "egress": []}
+    for rules in every:
+        subjects = [_applied_to(s) for s in rules.subjects]
+        for word, actions in (("ingress", rules.ingress), ("egress", rules.egress)):
+            found[word] += [{**rule, **_filled(appliedTo=subjects)} for rule in _actions(actions)]
+    return _filled(**found)
+
+
+def _applied_to(subject: EngineSubject) -> dict[str, Any]:
+    found = {"namespaceSelector": _selector(subject.namespaces), "podSelector": _selector(subject.pods)}
+    named: dict[str, Any] = {name: "group" if name == "group" else {} for name in subject.others}
+    return {name: selector for name, selector in found.items() if selector is not None} | named
+
+
+def _selector(written: LabelSelector | str | None) -> Any:
+    return None if written is None else _without_empty(msgspec.to_builtins(written))
+
+
 def _admin_policy(policy: AdminPolicy) -> dict[str, Any]:
     of_cluster = policy.kind == CLUSTER_NETWORK_POLICY
     spec: dict[str, Any] = {"subject": _admin_peer(policy.subject)}
@@ -434,6 +507,7 @@ _BODIES: Final[Mapping[type[Record], Callable[[Any], dict[str, Any]]]] = {
     EndpointSlice: _endpoint_slice,
     NetworkPolicy: _network_policy,
     AdminPolicy: _admin_policy,
+    EnginePolicy: _engine_policy,
     Node: _node,
     ConfigMap: _config_map,
     Ingress: _ingress,

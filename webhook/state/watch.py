@@ -30,8 +30,16 @@ from webhook.model.cluster import Cluster, Completeness
 from webhook.model.objects import (
     ADMIN_NETWORK_POLICY,
     ALIASES,
+    ANTREA_CLUSTER_NETWORK_POLICY,
+    ANTREA_NETWORK_POLICY,
     API_SERVICE,
     BASELINE_ADMIN_NETWORK_POLICY,
+    CALICO_GLOBAL_NETWORK_POLICY,
+    CALICO_NETWORK_POLICY,
+    CILIUM_CLUSTERWIDE_NETWORK_POLICY,
+    CILIUM_NETWORK_POLICY,
+    CILIUM_NODE_CONFIG,
+    CLUSTER_NETWORK,
     CLUSTER_NETWORK_POLICY,
     CLUSTER_ROLE,
     CLUSTER_ROLE_BINDING,
@@ -48,6 +56,7 @@ from webhook.model.objects import (
     NAMESPACE,
     NETWORK_POLICY,
     NODE,
+    NODE_CLASS,
     OPTIONAL,
     POD,
     REPLICA_SET,
@@ -106,6 +115,15 @@ _PLURALS: Final = {
     ADMIN_NETWORK_POLICY: "adminnetworkpolicies",
     BASELINE_ADMIN_NETWORK_POLICY: "baselineadminnetworkpolicies",
     CLUSTER_NETWORK_POLICY: "clusternetworkpolicies",
+    CALICO_NETWORK_POLICY: "networkpolicies",
+    CALICO_GLOBAL_NETWORK_POLICY: "globalnetworkpolicies",
+    CILIUM_NETWORK_POLICY: "ciliumnetworkpolicies",
+    CILIUM_CLUSTERWIDE_NETWORK_POLICY: "ciliumclusterwidenetworkpolicies",
+    ANTREA_NETWORK_POLICY: "networkpolicies",
+    ANTREA_CLUSTER_NETWORK_POLICY: "clusternetworkpolicies",
+    CILIUM_NODE_CONFIG: "ciliumnodeconfigs",
+    NODE_CLASS: "nodeclasses",
+    CLUSTER_NETWORK: "clusternetworks",
     VALIDATING_WEBHOOKS: "validatingwebhookconfigurations",
     MUTATING_WEBHOOKS: "mutatingwebhookconfigurations",
     API_SERVICE: "apiservices",
@@ -306,6 +324,7 @@ state, and no server says so. So many failures are worth a line in the log, too:
 
 _NOT_FOUND: Final = 404
 _GONE: Final = 410
+_BROKEN: Final = 500
 _DENIED: Final = {403: "forbidden", _NOT_FOUND: "not served"}
 _BUSY: Final = frozenset({401, 429, 503})
 """Answers that say nothing about the request itself."""
@@ -456,6 +475,9 @@ class _Reflector:
             self._version = ""
         if error.code == 401 and await self._renewed() and self._failures == 1:
             return 0.0
+        if self.resource.optional and not self.synced and self._failures >= _PATIENCE and error.code >= _BROKEN:
+            # An aggregated API whose server is down (Calico's) must not keep the whole state from being complete.
+            return self._deny(f"not available: {self.problem}")
         return max(self._pause(), error.retry_after)
 
     async def _renewed(self) -> bool:
