@@ -20,7 +20,16 @@ from webhook.checks import all_checks
 from webhook.cli.serve import _JSONFormatter
 from webhook.config import Config
 from webhook.model.cluster import Cluster, Completeness
-from webhook.model.objects import NETWORK_POLICY, POD, SERVICE, Namespace, Pod, Record
+from webhook.model.objects import (
+    CILIUM_CLUSTERWIDE_NETWORK_POLICY,
+    NETWORK_POLICY,
+    POD,
+    SERVICE,
+    Namespace,
+    Pod,
+    Record,
+)
+from webhook.model.parse import convert
 from webhook.pipeline import Judge
 from webhook.server import (
     KEEP_ALIVE_SECONDS,
@@ -199,6 +208,34 @@ async def test_a_warning_names_object_and_check(start: Start) -> None:
         "[selector-matches-nothing]"
     )
     assert response["auditAnnotations"]["findings"] == "selector-matches-nothing"
+
+
+async def test_what_other_policies_may_allow_is_not_warned_of(start: Start) -> None:
+    """Cilium joins its own policies with NetworkPolicies: whether a pod may ask for names is not known then."""
+    dns = [
+        convert("v1/Pod", {"metadata": {"name": "dns", "namespace": "kube-system", "labels": {"k8s-app": "kube-dns"}}}),
+        convert(
+            "v1/Service",
+            {
+                "metadata": {"name": "kube-dns", "namespace": "kube-system"},
+                "spec": {"selector": {"k8s-app": "kube-dns"}, "ports": [{"port": 53, "protocol": "UDP"}]},
+            },
+        ),
+    ]
+    every = {"endpointSelector": {}, "egress": [{"toEntities": ["cluster"]}]}
+    allows = convert(CILIUM_CLUSTERWIDE_NETWORK_POLICY, {"metadata": {"name": "dns"}, "spec": every})
+    https = {"podSelector": {"matchLabels": {"app": "api"}}, "egress": [{"ports": [{"port": 443}]}]}
+    https["policyTypes"] = ["Egress"]
+    state = Cluster.of([SHOP, API, *dns], complete=True)
+    server = await start(FixedState(state))
+    [warning] = (await server.ask(review(policy(https))))["warnings"]
+    assert warning.endswith("[dns-blocked]")
+    state.put(allows)
+    assert "warnings" not in await server.ask(review(policy(https)))
+    [line] = (await server.ask(review(policy(https), dryRun=True)))["warnings"][:1]
+    assert line.endswith(" shop/api: by NetworkPolicies alone: 1 other policy of Cilium not counted [effect]")
+    state.remove(CILIUM_CLUSTERWIDE_NETWORK_POLICY, ("", "dns"))
+    assert (await server.ask(review(policy(https))))["warnings"] == [warning]
 
 
 async def test_a_denial_has_the_shape_that_kubectl_prints_well(start: Start) -> None:

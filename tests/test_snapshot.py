@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from webhook.model.cluster import Cluster, Completeness
 from webhook.model.objects import (
+    ANTREA_CLUSTER_NETWORK_POLICY,
+    ANTREA_NETWORK_POLICY,
     API_SERVICE,
+    CALICO_GLOBAL_NETWORK_POLICY,
+    CALICO_NETWORK_POLICY,
+    CILIUM_CLUSTERWIDE_NETWORK_POLICY,
+    CILIUM_NETWORK_POLICY,
     CLUSTER_ROLE_BINDING,
     ENDPOINT_SLICE,
     HTTP_ROUTE,
@@ -30,9 +36,13 @@ from webhook.model.objects import (
     APIService,
     ConfigMap,
     EndpointSlice,
+    EnginePolicy,
+    EngineRules,
+    EngineSubject,
     HTTPRoute,
     Ingress,
     IngressClass,
+    LabelSelector,
     Namespace,
     NetworkPolicy,
     Pod,
@@ -72,6 +82,66 @@ RECORDS: list[Record] = [
     HTTPRoute("shop", "web", (ServiceReference("shop", "web", 80), ServiceReference("other", "api"))),
     HTTPRoute("shop", "leaving", hosts=("shop.dev",), terminating=True),
     Workload(kind=STATEFUL_SET, namespace="shop", name="db", labels={}, service_name="db", terminating=True),
+    EnginePolicy(CILIUM_CLUSTERWIDE_NETWORK_POLICY, "", "nodes", (EngineRules((), ("Allow",), (), ("Ingress",)),)),
+    EnginePolicy(
+        CILIUM_NETWORK_POLICY,
+        "shop",
+        "several",
+        (
+            EngineRules(
+                (EngineSubject(pods=LabelSelector({"k8s:app": "web"})),), ("Allow", "Deny"), ("Allow",), ("Egress",)
+            ),
+            EngineRules((EngineSubject(pods=LabelSelector()),), (), ("Deny",), ("Ingress", "Egress")),
+            EngineRules((EngineSubject(pods=LabelSelector()),)),
+        ),
+    ),
+    EnginePolicy(CALICO_GLOBAL_NETWORK_POLICY, "", "default.hosts"),
+    EnginePolicy(
+        CALICO_GLOBAL_NETWORK_POLICY,
+        "",
+        "first",
+        (
+            EngineRules(
+                (EngineSubject("has(team)", "app == 'web'", ("serviceAccountSelector",)),),
+                ("Allow", "Deny"),
+                ("Pass",),
+                ("Ingress", "Egress"),
+            ),
+        ),
+        "first",
+        0.0,
+    ),
+    EnginePolicy(
+        CALICO_NETWORK_POLICY, "shop", "default.all", (EngineRules((EngineSubject(),), (), (), ("Ingress",)),), "", 10.5
+    ),
+    EnginePolicy(ANTREA_NETWORK_POLICY, "shop", "nobody"),
+    EnginePolicy(
+        ANTREA_CLUSTER_NETWORK_POLICY,
+        "",
+        "one-for-all",
+        (
+            EngineRules(
+                (
+                    EngineSubject(LabelSelector(), LabelSelector({"app": "web"})),
+                    EngineSubject(others=("serviceAccount", "group")),
+                ),
+                ("Allow", "Drop"),
+                ("Reject",),
+            ),
+        ),
+        "baseline",
+    ),
+    EnginePolicy(
+        ANTREA_CLUSTER_NETWORK_POLICY,
+        "",
+        "each-its-own",
+        (
+            EngineRules((EngineSubject(pods=LabelSelector()),), ("Allow",)),
+            EngineRules((EngineSubject(others=("nodeSelector",)),), ("Drop",)),
+            EngineRules((EngineSubject(LabelSelector()),), (), ("Pass",)),
+        ),
+        "securityops",
+    ),
     ServiceCIDR("kubernetes", ("10.96.0.0/12", "fd00::/108")),
     WebhookConfiguration(VALIDATING_WEBHOOKS, "none"),
     WebhookConfiguration(
@@ -307,6 +377,24 @@ def test_nothing_private_of_the_kinds_that_name_services_and_accounts() -> None:
     assert text.count("name: x\n") == len(objects)
     assert "s3cret" not in text
     assert "name: web" in text
+
+
+def test_nothing_private_of_policies_in_engines_own_apis() -> None:
+    metadata = {"name": "x", "namespace": "shop", "annotations": {"note": "s3cret"}, "labels": {"note": "s3cret"}}
+    http = {"http": [{"path": "/s3cret", "headerMatches": [{"name": "token", "value": "s3cret"}]}]}
+    ports = [{"ports": [{"port": "80"}], "rules": http}]
+    rule = {"fromEndpoints": [{"matchLabels": {"app": "s3cret"}}], "toPorts": ports}
+    spec = {"endpointSelector": {"matchLabels": {"app": "web"}}, "description": "s3cret", "ingress": [rule]}
+    calico = {"selector": "app == 'web'", "ingress": [{"action": "Allow", "http": {"paths": [{"exact": "/s3cret"}]}}]}
+    antrea = {
+        "appliedTo": [{"podSelector": {}}],
+        "egress": [{"action": "Drop", "to": [{"fqdn": "s3cret.example.com"}]}],
+    }
+    objects = {CILIUM_NETWORK_POLICY: spec, CALICO_NETWORK_POLICY: calico, ANTREA_NETWORK_POLICY: antrea}
+    text = written(Cluster.of(convert(kind, {"metadata": metadata, "spec": body}) for kind, body in objects.items()))
+    assert text.count("name: x\n") == len(objects)
+    assert "s3cret" not in text
+    assert text.count("web") == 2
 
 
 def test_only_what_is_complete_is_called_complete() -> None:

@@ -19,6 +19,7 @@ from webhook.kube import CredentialsError
 from webhook.model.cluster import Completeness
 from webhook.model.objects import (
     ALIASES,
+    CALICO_GLOBAL_NETWORK_POLICY,
     CLUSTER_NETWORK_POLICY,
     CONFIG_MAP,
     HTTP_ROUTE,
@@ -38,6 +39,7 @@ POLICIES = next(r for r in RESOURCES if r.kind == NETWORK_POLICY)
 PODS = next(r for r in RESOURCES if r.kind == POD)
 ROUTES = next(r for r in RESOURCES if r.kind == HTTP_ROUTE)
 CLUSTER_POLICIES = next(r for r in RESOURCES if r.kind == CLUSTER_NETWORK_POLICY)
+CALICO = next(r for r in RESOURCES if r.kind == CALICO_GLOBAL_NETWORK_POLICY)
 
 
 class Clock:
@@ -733,6 +735,60 @@ async def test_an_optional_kind_that_cannot_be_asked_for_any_more_is_doubted(api
         back.set()
         await eventually(lambda: run.state.cluster.complete(HTTP_ROUTE))
         assert run.state.unknown == {}
+
+
+async def test_calicos_policies_are_followed_in_the_api_that_is_served(api: API) -> None:
+    """Its custom resources first: they do not depend on its own API server, which shows the same objects."""
+    written = {
+        "apiVersion": "projectcalico.org/v3",
+        "metadata": {"name": "default.guard", "resourceVersion": "3"},
+        "spec": {"selector": "all()", "order": 10, "types": ["Egress"], "egress": [{"action": "Allow"}]},
+    }
+    (newer,) = CALICO.others
+    api.will(refuse(404), path=CALICO.path)
+    api.will(stream(added(written), bookmark(5, end=True)), path=newer)
+    async with running(api, CALICO) as run:
+        (policy,) = run.state.cluster.engine_policies_in("")
+        assert (policy.kind, policy.name, policy.order) == (CALICO.kind, "default.guard", 10.0)
+        (rules,) = policy.rules
+        assert (rules.egress, rules.isolates) == (("Allow",), ("Egress",))
+        assert run.state.cluster.complete(CALICO.kind)
+    assert [q["path"] for q in api.asked] == [
+        "/apis/crd.projectcalico.org/v1/globalnetworkpolicies",
+        "/apis/projectcalico.org/v3/globalnetworkpolicies",
+    ]
+
+
+async def test_an_optional_kind_whose_own_api_server_is_down_holds_up_nothing(
+    api: API, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Calico's is an aggregated API: 503 for as long as its server is away, whatever else is served."""
+    (newer,) = CALICO.others
+    api.will(refuse(404), path=CALICO.path)
+    back = asyncio.Event()
+
+    async def again(request: web.Request) -> web.StreamResponse:
+        await back.wait()
+        return await stream(bookmark(9, end=True))(request)
+
+    api.will(*[refuse(503, "service unavailable")] * 3, again, path=newer)
+    api.will(stream(added(namespace("a", 1)), bookmark(5, end=True)))
+    caplog.set_level(logging.INFO, "netadmit.state")
+    run = Run(api, (CALICO, NAMESPACES), None)
+    task = asyncio.create_task(run.state.run())
+    assert await run.state.wait_synced(2)
+    assert run.names == ["a"]
+    assert run.state.unknown == {CALICO.kind: "not available: 503: service unavailable"}
+    assert run.state.cluster.completeness(CALICO.kind) is Completeness.ABSENT
+    back.set()
+    await eventually(lambda: run.state.cluster.complete(CALICO.kind))
+    assert run.state.unknown == {}
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert caplog.messages == [
+        f"{CALICO.kind} cannot be read and counts as unknown: not available: 503: service unavailable",
+        f"{CALICO.kind} can be read again",
+    ]
 
 
 async def test_a_denied_kind_does_not_hold_up_the_others(api: API) -> None:

@@ -59,6 +59,7 @@ def run(ctx: Context) -> Iterator[Finding]:
     sure = {
         verdict: [cell for cell in cells if not others.doubtful(cell.of, EGRESS, May.ALLOW)]
         for verdict, cells in found.items()
+        if verdict != _FINE
     }
     if blocked := sure.get(_BLOCKED) or found.get(_BLOCKED):
         yield _finding(ctx, judge, blocked, sure=bool(sure[_BLOCKED]))
