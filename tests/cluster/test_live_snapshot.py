@@ -266,6 +266,56 @@ spec:
   subject: {{namespaces: {{matchLabels: {{team: none}}}}}}
   egress: [{{action: Accept, to: [{{domainNames: [example.com]}}], protocols: [{{tcp: {{destinationPort: {{number: 443}}}}}}]}}]
 ---
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {{name: http, namespace: snap-shop, annotations: {{note: {SECRET}-cilium}}}}
+specs:
+  - description: {SECRET}-description
+    endpointSelector: {{matchLabels: {{"k8s:app": nobody}}}}
+    ingress: [{{fromEntities: [cluster], toPorts: [{{ports: [{{port: "80"}}], rules: {{http: [{{path: /{SECRET}-path}}]}}}}]}}]
+    egressDeny: [{{toFQDNs: [{{matchName: {SECRET}-name.example.com}}]}}]
+---
+apiVersion: cilium.io/v2
+kind: CiliumClusterwideNetworkPolicy
+metadata: {{name: snap-host}}
+spec: {{nodeSelector: {{}}, ingress: [{{fromEntities: [world]}}], enableDefaultDeny: {{ingress: false}}}}
+---
+apiVersion: cilium.io/v2
+kind: CiliumNodeConfig
+metadata: {{name: edge, namespace: kube-system, annotations: {{note: {SECRET}-node-config}}}}
+spec: {{nodeSelector: {{matchLabels: {{edge: "true"}}}}, defaults: {{mtu: "1400"}}}}
+---
+apiVersion: crd.projectcalico.org/v1
+kind: NetworkPolicy
+metadata: {{name: default.first, namespace: snap-shop}}
+spec: {{order: 10.5, selector: app == 'nobody' && has(tier), ingress: [{{action: Allow, source: {{selector: role == '{SECRET}-role'}}}}]}}
+---
+apiVersion: crd.projectcalico.org/v1
+kind: GlobalNetworkPolicy
+metadata: {{name: platform.last, annotations: {{note: {SECRET}-calico}}}}
+spec: {{tier: platform, namespaceSelector: has(nobody), serviceAccountSelector: role == '{SECRET}-role', types: [Egress]}}
+---
+apiVersion: crd.antrea.io/v1beta1
+kind: NetworkPolicy
+metadata: {{name: antrea, namespace: snap-shop}}
+spec: {{priority: 5, ingress: [{{action: Drop, name: {SECRET}-rule, appliedTo: [{{podSelector: {{}}}}, {{group: {SECRET}-group}}]}}, {{action: Allow}}]}}
+---
+apiVersion: crd.antrea.io/v1beta1
+kind: ClusterNetworkPolicy
+metadata: {{name: snap-antrea}}
+spec: {{priority: 5, tier: baseline, appliedTo: [{{namespaceSelector: {{}}}}], egress: [{{action: Reject, to: [{{fqdn: {SECRET}-name.example.com}}]}}]}}
+---
+apiVersion: eks.amazonaws.com/v1
+kind: NodeClass
+metadata: {{name: default}}
+spec: {{networkPolicy: DefaultDeny, role: {SECRET}-role}}
+---
+apiVersion: network.openshift.io/v1
+kind: ClusterNetwork
+metadata: {{name: default, annotations: {{note: {SECRET}-network}}}}
+pluginName: redhat/openshift-ovs-networkpolicy
+hostsubnetlength: 9
+---
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingWebhookConfiguration
 metadata: {{name: snap-validating, annotations: {{note: {SECRET}-validating}}}}

@@ -19,8 +19,16 @@ from webhook.kube import load_credentials
 from webhook.model.cluster import Completeness
 from webhook.model.objects import (
     ADMIN_NETWORK_POLICY,
+    ANTREA_CLUSTER_NETWORK_POLICY,
+    ANTREA_NETWORK_POLICY,
     API_SERVICE,
     BASELINE_ADMIN_NETWORK_POLICY,
+    CALICO_GLOBAL_NETWORK_POLICY,
+    CALICO_NETWORK_POLICY,
+    CILIUM_CLUSTERWIDE_NETWORK_POLICY,
+    CILIUM_NETWORK_POLICY,
+    CILIUM_NODE_CONFIG,
+    CLUSTER_NETWORK,
     CLUSTER_NETWORK_POLICY,
     CLUSTER_ROLE_BINDING,
     CLUSTER_SCOPED,
@@ -38,6 +46,7 @@ from webhook.model.objects import (
     NAMESPACE,
     NETWORK_POLICY,
     NODE,
+    NODE_CLASS,
     OPTIONAL,
     POD,
     REPLICA_SET,
@@ -130,6 +139,39 @@ CUSTOM_OBJECTS: Mapping[str, tuple[str, dict[str, Any]]] = {
     CLUSTER_NETWORK_POLICY: (
         "/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies",
         {"spec": {"tier": "Admin", "priority": 1, "subject": {"namespaces": {}}}},
+    ),
+    CALICO_NETWORK_POLICY: (
+        "/apis/crd.projectcalico.org/v1/{ns}/networkpolicies",
+        {"spec": {"selector": "app == 'web'", "order": 10, "ingress": [{"action": "Allow"}]}},
+    ),
+    CALICO_GLOBAL_NETWORK_POLICY: (
+        "/apis/crd.projectcalico.org/v1/globalnetworkpolicies",
+        {"spec": {"namespaceSelector": "has(team)", "order": 10.5, "egress": [{"action": "Deny"}]}},
+    ),
+    CILIUM_NETWORK_POLICY: (
+        "/apis/cilium.io/v2/{ns}/ciliumnetworkpolicies",
+        {"specs": [{"endpointSelector": {}, "ingress": [{"fromEntities": ["cluster"]}]}]},
+    ),
+    CILIUM_CLUSTERWIDE_NETWORK_POLICY: (
+        "/apis/cilium.io/v2/ciliumclusterwidenetworkpolicies",
+        {"spec": {"endpointSelector": {}, "egress": [{"toEntities": ["world"]}]}},
+    ),
+    ANTREA_NETWORK_POLICY: (
+        "/apis/crd.antrea.io/v1beta1/{ns}/networkpolicies",
+        {"spec": {"priority": 5, "appliedTo": [{"podSelector": {}}], "ingress": [{"action": "Drop"}]}},
+    ),
+    ANTREA_CLUSTER_NETWORK_POLICY: (
+        "/apis/crd.antrea.io/v1beta1/clusternetworkpolicies",
+        {"spec": {"priority": 5, "tier": "baseline", "appliedTo": [{"namespaceSelector": {}}]}},
+    ),
+    CILIUM_NODE_CONFIG: (
+        "/apis/cilium.io/v2/{ns}/ciliumnodeconfigs",
+        {"spec": {"nodeSelector": {}, "defaults": {"policy-audit-mode": "true"}}},
+    ),
+    NODE_CLASS: ("/apis/eks.amazonaws.com/v1/nodeclasses", {"spec": {"networkPolicy": "DefaultDeny"}}),
+    CLUSTER_NETWORK: (
+        "/apis/network.openshift.io/v1/clusternetworks",
+        {"pluginName": "redhat/openshift-ovs-networkpolicy"},
     ),
 }
 
@@ -239,6 +281,7 @@ async def test_custom_resources_come_and_go(control_plane: ControlPlane, namespa
             r.kind: (Completeness.COMPLETE, 0, None) for r in resources
         }
         with custom_resources.installed(control_plane):
+            assert set(CUSTOM_OBJECTS) == {r.kind for r in resources}
             for kind in CUSTOM_OBJECTS:
                 await asyncio.to_thread(create, control_plane, kind, namespace)
                 await within(5, partial(state.cluster.get, kind, place(kind, namespace)[1]))
