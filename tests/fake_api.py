@@ -102,7 +102,7 @@ class FakeAPI:
         start, size = int(query.get("continue", 0)), int(query["limit"])
         more = str(start + size) if len(found) > start + size else ""
         items = [{"metadata": self.objects[p]["metadata"]} for p in found[start : start + size]]
-        return {"metadata": {"continue": more}, "items": items}
+        return {"metadata": {"continue": more}, "items": items or None}  # so it is where metadata alone is asked for
 
 
 def _merged(old: Object, change: Object) -> Object:

@@ -17,7 +17,7 @@ from aiohttp import web
 from certs.store import Files, provide
 from webhook.check import Check, Context, Finding, Level
 from webhook.checks import all_checks
-from webhook.cli.serve import _JSONFormatter
+from webhook.cli.serve import _JSONFormatter, persist
 from webhook.config import Config
 from webhook.model.cluster import Cluster, Completeness
 from webhook.model.objects import (
@@ -819,3 +819,20 @@ def test_the_certificate_must_belong_to_the_key(tmp_path: Path, files: Files) ->
     other = provide(tmp_path, ["localhost"], datetime.now(UTC))
     with pytest.raises(OSError):  # noqa: PT011 - ssl says it in its own words
         server_tls(str(files.certificate), str(other.key))
+
+
+async def test_work_in_the_background_that_crashes_is_told_of_and_begun_anew(caplog: pytest.LogCaptureFixture) -> None:
+    begun, slept = [], []
+
+    async def work() -> None:
+        begun.append(len(begun))
+        if len(begun) < 3:
+            raise TypeError("'NoneType' object is not iterable")
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    await persist("reports", work, sleep=sleep)
+    assert (begun, slept) == ([0, 1, 2], [30.0, 30.0])
+    assert caplog.messages == ["reports crashed in the background; it is begun anew in 30 s"] * 2
+    assert "TypeError" in caplog.text, "with a trace"

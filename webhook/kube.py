@@ -422,7 +422,7 @@ class Writer:
         while True:
             status, answer = await self._credentials.send("GET", path, accept=_METADATA)
             _expect("GET", path, status, answer)
-            found += [(item["metadata"]["namespace"], item["metadata"]["name"]) for item in answer["items"]]
+            found += [(item["metadata"]["namespace"], item["metadata"]["name"]) for item in answer["items"] or ()]
             more = answer["metadata"].get("continue")
             if not more:
                 return found

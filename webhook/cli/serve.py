@@ -47,6 +47,7 @@ EXAMPLE = """examples:
   netadmit serve --bind 127.0.0.1 --port 8443 --metrics-port 0 --cluster snapshot.yaml
 """
 Background: TypeAlias = Callable[[], Coroutine[None, None, object]]
+_AGAIN_SECONDS: Final = 30.0
 _log: Final = logging.getLogger("netadmit")
 
 
@@ -213,7 +214,7 @@ async def _until_told(listeners: Listeners, background: Mapping[str, Background]
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, tell, number)
-    running = [asyncio.create_task(work(), name=name) for name, work in background.items()]
+    running = [asyncio.create_task(persist(name, work), name=name) for name, work in background.items()]
     try:
         received = await told
         _log.info("stopping", extra={"fields": {"signal": received.name}})
@@ -222,6 +223,26 @@ async def _until_told(listeners: Listeners, background: Mapping[str, Background]
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+async def persist(
+    name: str, work: Background, *, sleep: Callable[[float], Coroutine[None, None, object]] = asyncio.sleep
+) -> None:
+    """Does what is to be done in the background; what crashes is told of and begun anew: the answers do not stop for it.
+
+    Args:
+        name: of the work, for the log.
+        work: returns when there is no more to do.
+        sleep: waits.
+    """
+    while True:
+        try:
+            await work()
+        except Exception:
+            _log.exception("%s crashed in the background; it is begun anew in %d s", name, _AGAIN_SECONDS)
+        else:
+            return
+        await sleep(_AGAIN_SECONDS)
 
 
 class _UntilNews:
