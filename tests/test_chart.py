@@ -193,13 +193,28 @@ def test_role_bindings_need_not_be_readable() -> None:
 
 @pytest.mark.parametrize("word", ["off", '"off"'])
 def test_what_is_switched_off_may_not_be_written(word: str, tmp_path: Path) -> None:
-    """As YAML has it: `off` is false."""
+    """As YAML has it: `off` is false. Reports of before may be taken away."""
     values = tmp_path / "values.yaml"
-    for switch, groups in (("events", {""}), ("reports", {"openreports.io", "wgpolicyk8s.io"})):
+    groups = {"openreports.io", "wgpolicyk8s.io"}
+
+    def may(file: Path | None) -> set[tuple[str, str]]:
+        rules = _rules(rendered(*with_values(file)))
+        return {(group, verb) for _, group, resource, _, verbs in rules for verb in verbs if resource != "configmaps"}
+
+    for switch, given_up in (
+        ("events", {("", "create"), ("", "patch")}),
+        ("reports", {(group, verb) for group in groups for verb in ("create", "patch")}),
+    ):
         values.write_text(f"config: {{{switch}: {word}}}\n")
-        allowed, less = ({rule[:3] for rule in _rules(rendered(*with_values(f)))} for f in (None, values))
-        assert {group for _, group, _ in allowed - less} == groups
-        assert less < allowed
+        assert may(None) - may(values) == given_up
+        assert may(values) < may(None)
+
+
+def test_reports_belong_to_the_webhook_configuration() -> None:
+    for release in ("netadmit", "r"):
+        objects = rendered(release=release)
+        [named] = [a for a in container(objects)["args"] if a.startswith("--webhook=")]
+        assert named.removeprefix("--webhook=") == only(objects, "ValidatingWebhookConfiguration")["metadata"]["name"]
 
 
 def test_the_replicas_share_a_lease_of_which_the_chart_says_nothing() -> None:

@@ -22,6 +22,8 @@ from webhook.verdict import Action, ObjectReference, Ruling
 
 from .fake_api import FakeAPI
 
+WEBHOOKS = "/apis/admissionregistration.k8s.io/v1"
+OWNER = f"{WEBHOOKS}/validatingwebhookconfigurations/netadmit"
 OPEN, POLICY = "/apis/openreports.io/v1alpha1", "/apis/wgpolicyk8s.io/v1alpha2"
 
 
@@ -113,8 +115,8 @@ def test_a_report_has_an_end_and_says_how_much_is_left_out() -> None:
 class World:
     """An API server, what writes to it, and a clock that only the test moves."""
 
-    def __init__(self, *served: str) -> None:
-        self.api = FakeAPI(*served)
+    def __init__(self, *served: str, on: bool = True, webhook: str = "") -> None:
+        self.api = FakeAPI(*served, WEBHOOKS)
         self.seconds = 1000.0
         self.leads = self.caught_up = True
         self.outcomes: list[str] = []
@@ -123,6 +125,8 @@ class World:
             lambda: self.leads,
             lambda: self.caught_up,
             self.outcomes.append,
+            on=on,
+            webhook=webhook,
             clock=lambda: self.seconds,
             now=lambda: self.seconds + 1e9,
             sleep=self.sleep,
@@ -323,3 +327,68 @@ async def test_what_changes_while_it_is_written_is_written_again(world: World) -
     world.api.fails = meanwhile
     assert await world.after(6) == {"shop": ["api"]}
     assert await world.after(6) == {"shop": ["api", "web"]}
+
+
+# --- whose they are
+
+
+def owners(world: World) -> list[tuple[str, str]]:
+    """Name and uid of what each report belongs to."""
+    made = [o["metadata"]["ownerReferences"] for o in world.api.of("policyreports")]
+    assert all(set(one) == {"apiVersion", "kind", "name", "uid"} for [one] in made), "no right on finalizers is needed"
+    return [(one["name"], one["uid"]) for [one] in made]
+
+
+async def test_reports_belong_to_the_webhook_configuration_that_is_there_now() -> None:
+    world = World(POLICY, webhook="netadmit")
+    world.api.objects[OWNER] = {"metadata": {"uid": "u-1"}}
+    world.stand("api", ruling())
+    await world.after(6)
+    assert owners(world) == [("netadmit", "u-1")]
+    world.api.objects[OWNER] = {"metadata": {"uid": "u-2"}}
+    await world.after(LOOK_SECONDS)
+    assert owners(world) == [("netadmit", "u-2")], "of another one of that name the garbage collector knows nothing"
+    assert world.outcomes == ["written"] * 2
+
+
+async def test_while_it_is_uninstalled_none_is_written(caplog: pytest.LogCaptureFixture) -> None:
+    """Helm 4 deletes the webhook configuration first, while the pods still run: what came then would stay for ever."""
+    caplog.set_level(logging.INFO)
+    world = World(POLICY, webhook="netadmit")
+    world.leave(POLICY, "policyreports", "shop")
+    world.stand("api", ruling())
+    assert await world.after(2 * LOOK_SECONDS) == {}
+    assert world.outcomes == ["removed"]
+    assert caplog.messages == ["no reports are written: webhook configuration netadmit is not there"]
+    world.api.objects[OWNER] = {"metadata": {"uid": "u-1"}}
+    assert await world.after(LOOK_SECONDS) == {"shop": ["api"]}
+
+
+async def test_switched_off_it_takes_its_own_away(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    world = World(OPEN, POLICY, on=False)
+    for group, plural in ((OPEN, "reports"), (POLICY, "policyreports")):
+        world.leave(group, plural, "shop")
+    foreign = world.leave(POLICY, "policyreports", "shop", "theirs", by="kyverno")
+    world.caught_up = False
+    world.stand("api", ruling())
+    await world.after(1)
+    assert list(world.api.objects) == [foreign]
+    assert world.outcomes == ["removed"] * 2
+    await world.after(LOOK_SECONDS)
+    assert "PATCH" not in world.writes
+    assert caplog.messages == []
+
+
+async def test_switched_off_only_the_leader_looks_and_what_fails_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World(POLICY, on=False)
+    world.leads = False
+    await world.after(10)
+    assert world.api.asked == []
+    world.leads = True
+    world.api.fails = lambda *_: 403
+    await world.after(100)
+    [said] = caplog.messages
+    assert said.startswith("cannot see whether reports are left from when they were on; trying again: ")

@@ -449,6 +449,19 @@ class Writer:
         if status != 404:
             _expect("DELETE", path, status, answer)
 
+    async def webhook_uid(self, name: str) -> str:
+        """The uid of a ValidatingWebhookConfiguration; empty when there is none of this name.
+
+        Raises:
+            OSError: it may not be read.
+        """
+        path = f"{_VALIDATING}/{name}"
+        status, answer = await self._credentials.send("GET", path)
+        if status == _NOT_FOUND:
+            return ""
+        _expect("GET", path, status, answer)
+        return str(answer["metadata"]["uid"])
+
     async def _ask(self, method: str, path: str, body: object = None, content_type: str = "application/json") -> Any:
         status, answer = await self._credentials.send(method, path, body, content_type)
         _expect(method, path, status, answer)

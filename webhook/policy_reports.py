@@ -2,9 +2,10 @@
 hide kubectl's warnings, and who come later than an Event lives.
 
 ``openreports.io/v1alpha1 Report`` where that API is served, else ``wgpolicyk8s.io/v1alpha2 PolicyReport``; where
-neither is, nothing is written, and it is asked for again every few minutes. Shapes: openreports/reports-api
-apis/openreports.io/v1alpha1/report_types.go; kubernetes-sigs/wg-policy-prototypes policy-report/apis/wgpolicyk8s.io/
-v1alpha2/policyreport_types.go.
+neither is, nothing is written, and it is asked for again every few minutes. Reports belong to the webhook configuration
+of their netadmit: when that is uninstalled, the cluster's garbage collector takes them away. Shapes:
+openreports/reports-api apis/openreports.io/v1alpha1/report_types.go; kubernetes-sigs/wg-policy-prototypes
+policy-report/apis/wgpolicyk8s.io/v1alpha2/policyreport_types.go.
 """
 
 import asyncio
@@ -72,6 +73,27 @@ class API(Protocol):
     async def delete(self, group_version: str, plural: str, namespace: str, name: str) -> None:
         """Sees to it that an object is not there. Raises OSError."""
 
+    async def webhook_uid(self, name: str) -> str:
+        """Of a ValidatingWebhookConfiguration; empty when there is none of this name. Raises OSError."""
+
+
+class Owner(Struct, frozen=True):
+    """The ValidatingWebhookConfiguration that reports belong to: it has no namespace, so it may own what has one.
+
+    Args:
+        name: its name.
+        uid: its uid; what is owned by another one of that name has lost its owner.
+    """
+
+    name: str
+    uid: str
+
+    @property
+    def reference(self) -> dict[str, Any]:
+        """An entry of ownerReferences. It does not ask the owner to wait: that would take a right on its finalizers."""
+        kind = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration"}
+        return {**kind, "name": self.name, "uid": self.uid}
+
 
 class Standing(Struct, frozen=True):
     """A ruling about an object that is there.
@@ -87,13 +109,16 @@ class Standing(Struct, frozen=True):
     since: float
 
 
-def report(kind: ReportKind, namespace: str, standing: Iterable[Standing]) -> dict[str, Any]:
+def report(
+    kind: ReportKind, namespace: str, standing: Iterable[Standing], owner: Owner | None = None
+) -> dict[str, Any]:
     """The report of one namespace: the worst first, at most `MOST_RESULTS`, with the rest counted in the last.
 
     Args:
         kind: the API to write it for.
         namespace: the namespace.
         standing: what stands in it.
+        owner: with which it goes.
     """
     every = sorted(standing, key=_order)
     results = [_result(one) for one in every]
@@ -111,7 +136,12 @@ def report(kind: ReportKind, namespace: str, standing: Iterable[Standing]) -> di
     return {
         "apiVersion": kind.group_version,
         "kind": kind.kind,
-        "metadata": {"name": NAME, "namespace": namespace, "labels": {MANAGED_BY: NAME}},
+        "metadata": {
+            "name": NAME,
+            "namespace": namespace,
+            "labels": {MANAGED_BY: NAME},
+            **({"ownerReferences": [owner.reference]} if owner else {}),
+        },
         **({"source": NAME} if kind is OPEN_REPORT else {}),
         "scope": {"apiVersion": "v1", "kind": "Namespace", "name": namespace},
         "summary": {word: counted[word] for word in ("pass", "fail", "warn", "error", "skip")},
@@ -164,6 +194,9 @@ class PolicyReports:
         leading: whether this process is the one that writes them, at this moment.
         ready: whether all that is there has been judged once: until then no report is called a leftover.
         outcome: called with ``written``, ``removed`` or ``failed`` for each try.
+        on: off, none is written, and those that were are taken away.
+        webhook: the ValidatingWebhookConfiguration that they belong to; none is written where it is not there, as that
+            is how an uninstallation begins. Without, they belong to nobody.
         clock: seconds, only ever compared with each other.
         now: seconds since 1970.
         sleep: waits.
@@ -176,6 +209,8 @@ class PolicyReports:
         ready: Callable[[], bool],
         outcome: Callable[[str], object] = lambda _: None,
         *,
+        on: bool = True,
+        webhook: str = "",
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
@@ -184,6 +219,8 @@ class PolicyReports:
         self._leading = leading
         self._ready = ready
         self._outcome = outcome
+        self._on = on
+        self._webhook = webhook
         self._clock = clock
         self._now = now
         self._sleep = sleep
@@ -195,6 +232,8 @@ class PolicyReports:
         self._there: set[str] = set()
         """Namespaces with a report of ours."""
         self._kind: ReportKind | None = None
+        """None: none is to be written."""
+        self._owner: Owner | None = None
         self._led = False
         self._look_at = 0.0
         self._look_pause = 0.0
@@ -202,6 +241,8 @@ class PolicyReports:
 
     def changed(self, key: ObjectKey, uid: str, rulings: Sequence[Ruling]) -> None:
         """Takes note of what stands against an object now, or is waived; of nothing, when nothing is."""
+        if not self._on:
+            return
         namespace = key[1]
         held = self._held.setdefault(namespace, {})
         known = {one.ruling.whole: one.since for one in held.pop(key, ())}
@@ -223,7 +264,7 @@ class PolicyReports:
         if not self._leading():
             self._led = False
             return
-        if not self._ready():
+        if self._on and not self._ready():
             return
         if not self._led or self._clock() >= self._look_at:
             await self._look()
@@ -241,36 +282,40 @@ class PolicyReports:
         if not self._led and now < self._look_at and self._look_pause:
             return
         try:
-            kind = await self._take_stock()
+            served = [kind for kind in KINDS if await self._api.serves(kind.group_version, kind.plural)]
+            owner = Owner(self._webhook, await self._api.webhook_uid(self._webhook)) if self._webhook else None
+            orphaned = owner is not None and not owner.uid
+            kind = served[0] if served and self._on and not orphaned else None
+            await self._take_stock(served, kind)
         except OSError as error:
             self._look_pause = min(max(2 * self._look_pause, DEBOUNCE_SECONDS), _LONGEST_PAUSE)
             self._look_at = now + self._look_pause
             self._complain(error)
             return
-        everything = not self._led or kind is not self._kind
+        everything = not self._led or kind is not self._kind or owner != self._owner
         for namespace in self._held:
             if everything or namespace not in self._there:
                 self._due.setdefault(namespace, now)
-        if kind is None and (everything or self._kind is not None):
+        if self._on and kind is None and (everything or self._kind is not None):
             either = " nor ".join(f"{one.plural}.{one.group_version.partition('/')[0]}" for one in KINDS)
-            _log.info("no reports are written: neither %s are served", either)
-        self._kind, self._led = kind, True
+            why = f"webhook configuration {self._webhook} is not there" if served else f"neither {either} are served"
+            _log.info("no reports are written: %s", why)
+        self._kind, self._owner, self._led = kind, owner, True
         self._look_at, self._look_pause = now + LOOK_SECONDS, 0.0
 
-    async def _take_stock(self) -> ReportKind | None:
-        served = [kind for kind in KINDS if await self._api.serves(kind.group_version, kind.plural)]
+    async def _take_stock(self, served: Iterable[ReportKind], kept: ReportKind | None) -> None:
+        """Notes which reports of ours are there, and takes away those that are of no use."""
         there: set[str] = set()
         for kind in served:
             for namespace, name in await self._api.list_managed(kind.group_version, kind.plural, NAME):
                 if name != NAME:  # we may not touch it
                     continue
-                if kind is served[0] and namespace in self._held:
+                if kind is kept and namespace in self._held:
                     there.add(namespace)
                 else:
                     await self._api.delete(kind.group_version, kind.plural, namespace, name)
                     self._outcome("removed")
         self._there = there
-        return served[0] if served else None
 
     # --- writing
 
@@ -280,7 +325,7 @@ class PolicyReports:
         standing = [one for each in self._held.get(namespace, {}).values() for one in each]
         try:
             if standing:
-                await self._api.apply(kind.plural, report(kind, namespace, standing))
+                await self._api.apply(kind.plural, report(kind, namespace, standing, self._owner))
                 self._there.add(namespace)
                 self._outcome("written")
             elif namespace in self._there:
@@ -305,5 +350,6 @@ class PolicyReports:
         """Logs a failure, but not the same for each namespace."""
         status = error.status if isinstance(error, RefusedError) else type(error)
         if status != self._said:
-            _log.warning("cannot write reports; trying again: %s", error)
+            what = "write reports" if self._on else "see whether reports are left from when they were on"
+            _log.warning("cannot %s; trying again: %s", what, error)
         self._said = status

@@ -2,7 +2,8 @@
 
 `build()` makes the binaries once, `ControlPlane` starts and stops them, and `python tests/cluster/control_plane.py`
 (`make cluster`) starts one to try things out. There is no kubelet and no controller manager: pods stay pending until
-`run_pod` writes their status, and namespaces only go away through `delete_namespace`.
+`run_pod` writes their status, namespaces only go away through `delete_namespace`, and what somebody owned only where
+`garbage_collector` runs.
 """
 
 from __future__ import annotations
@@ -104,6 +105,7 @@ KUBERNETES = Module(
     {name: f"k8s.io/kubernetes/cmd/{name}" for name in ("kube-apiserver", "kubectl")},
 )
 ETCD = Module(HERE / "etcd", "go.etcd.io/etcd/server/v3", {"etcd": "go.etcd.io/etcd/server/v3"})
+GARBAGE_COLLECTOR = Module(KUBERNETES.folder, KUBERNETES.main, {"garbage-collector": "./garbage-collector"})
 HELM3 = Module(HERE / "helm3", "helm.sh/helm/v3", {"helm": "helm.sh/helm/v3/cmd/helm"})
 
 
@@ -132,6 +134,8 @@ def _folder(name: str, *modules: Module) -> Path:
     digest = hashlib.sha256()
     for module in modules:
         digest.update(module.go_mod.encode())
+        for own in (package for package in module.programs.values() if package.startswith("./")):
+            digest.update((module.folder / own / "main.go").read_bytes())
     machine = f"{platform.system()}-{platform.machine()}".lower()
     return root.absolute() / f"{name}-{machine}-{digest.hexdigest()[:10]}"
 
@@ -160,6 +164,12 @@ def build_helm3(log: Log = _say) -> Path:
     It is built of the same release of Kubernetes' libraries as the control plane: most of them are compiled already.
     """
     return _built("Helm 3", helm3_folder(), (HELM3,), log) / "helm"
+
+
+def build_garbage_collector(log: Log = _say) -> Path:
+    """Builds kube-controller-manager's garbage collector, if it is not there (seconds), and returns the binary."""
+    folder = _folder(f"garbage-collector-{KUBERNETES.version}", GARBAGE_COLLECTOR)
+    return _built("the garbage collector", folder, (GARBAGE_COLLECTOR,), log) / "garbage-collector"
 
 
 def _are_there(folder: Path, names: Iterable[str]) -> bool:
@@ -700,6 +710,21 @@ class ControlPlane:
         if made.status not in (201, 409):
             raise ControlPlaneError(f"service account {namespace}/{name}: {made.status} {made.body}")
         return str(self.request("POST", f"{path}/{name}/token", {"spec": {}}).body["status"]["token"])
+
+    @contextlib.contextmanager
+    def garbage_collector(self) -> Iterator[None]:
+        """While this context lasts, objects go when their last owner has gone; without, they stay."""
+        process = _Process(
+            [str(build_garbage_collector())],
+            self.folder / "garbage-collector.log",
+            {**self._environment(), "KUBECONFIG": str(self.kubeconfig)},
+        )
+        try:
+            yield
+            if not process.running:
+                raise ControlPlaneError(f"the garbage collector has ended\n{process.tail()}")
+        finally:
+            process.stop(patience=1)
 
     # -- talking to it
 

@@ -28,8 +28,10 @@ import yaml
 from certs.issue import issue_ca
 from certs.store import CA
 from tests.chart import CHART, rendered, run_helm
+from webhook.policy_reports import POLICY_REPORT
 
 from .control_plane import ControlPlane, _Process
+from .custom_resources import served_reports
 from .installed_webhook import ROOT, eventually
 from .relay import Relay
 
@@ -463,13 +465,38 @@ def test_failing_closed_holds_up_no_more_than_it_must(release: Release, shop: st
 
 
 def test_uninstalling_leaves_nothing_behind(release: Release, namespace: str) -> None:
-    """The last one: the release is gone then."""
-    assert _left_behind(release), "or the search would find nothing"
+    """The last one: the release is gone then. Nobody answers as it goes, and the webhook fails closed."""
+    plane = release.plane
+    release.helm("upgrade", RELEASE, str(CHART), *_port(), "--set=config.settle=0")
     release.stop()
-    said = release.helm("uninstall", RELEASE)
-    assert "uninstalled" in said
-    assert "kept due to" not in said
+    with served_reports(plane, POLICY_REPORT) as reports, plane.garbage_collector():
+        plane.run_pod(namespace, "web-1", "10.9.0.1", labels={"app": "web"})
+        release.start()
+        plane.kubectl("apply", "-f-", stdin=MISSPELT % namespace)
+
+        def reported() -> list[dict[str, Any]]:
+            return [one for one in release.get(reports)["items"] if one["metadata"]["namespace"] == namespace]
+
+        eventually(reported, "there is a report", 30)
+        owner = release.get(CONFIGURATION)["metadata"]
+        [[reference]] = [one["metadata"]["ownerReferences"] for one in reported()]
+        assert (reference["kind"], reference["name"]) == ("ValidatingWebhookConfiguration", owner["name"])
+        assert reference["uid"] == owner["uid"]
+        off = "--set=config.settle=0,config.reports=off"
+        for given, there in ((off, False), ("--set=config.settle=0,webhook.failurePolicy=Fail", True)):
+            release.helm("upgrade", RELEASE, str(CHART), *_port(), given)
+            release.stop()
+            release.start()
+            eventually(lambda there=there: bool(reported()) is there, "switched off, what was written goes", 30)
+        release.stop()
+        assert reported(), "nobody has taken it away"
+        assert _left_behind(release), "or the search would find nothing"
+
+        said = release.helm("uninstall", RELEASE)
+        assert "uninstalled" in said
+        assert "kept due to" not in said
+        eventually(lambda: not reported(), "the garbage collector takes what the release has owned", 30)
     left = _left_behind(release)
     # The API server's own, in every namespace.
     assert [name for name in left if name not in ("configmap/kube-root-ca.crt", "serviceaccount/default")] == []
-    release.plane.kubectl("apply", "-f-", stdin=DEAD_RULES % namespace)
+    plane.kubectl("apply", "-f-", stdin=DEAD_RULES % namespace)

@@ -87,6 +87,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of all that use this Lease of this pod's namespace, one tells of what stands against what is there",
     )
     parser.add_argument(
+        "--webhook",
+        metavar="NAME",
+        help="the ValidatingWebhookConfiguration of this netadmit: reports belong to it, and go when it is deleted",
+    )
+    parser.add_argument(
         "--client-ca",
         metavar="FILE",
         help="answer only clients whose certificate one of these signed (PEM, read at the start); the API server shows "
@@ -122,8 +127,8 @@ def run(args: argparse.Namespace) -> int:
     _log_as_json()
     if args.cluster or args.complete:
         wants_live(args)
-        if args.cert_secret or args.publish_ca or args.lease:
-            raise UsageError("--cert-secret, --publish-ca and --lease need a live cluster, not --cluster")
+        if args.cert_secret or args.publish_ca or args.lease or args.webhook:
+            raise UsageError("--cert-secret, --publish-ca, --lease and --webhook need a live cluster, not --cluster")
         files = load_state(args)
         if report_problems(files.problems):
             return UNUSABLE
@@ -169,7 +174,7 @@ async def _serve(args: argparse.Namespace, judge: Judge, state: State, writer: W
         background["certificate"] = certificate.follow
         if isinstance(state, LiveState) and writer:
             background["state"] = partial(_follow, state)
-            background |= Telling(service, state, writer, args.lease).background
+            background |= Telling(service, state, writer, args.lease, args.webhook).background
         if files.issued:
             _log.info("issued a certificate", extra={"fields": {"folder": str(folder), "ca": str(files.ca)}})
         listeners = Listeners(service, certificate.context)
@@ -228,7 +233,7 @@ async def _until_told(listeners: Listeners, background: Mapping[str, Background]
 async def persist(
     name: str, work: Background, *, sleep: Callable[[float], Coroutine[None, None, object]] = asyncio.sleep
 ) -> None:
-    """Does what is to be done in the background; what crashes is told of and begun anew: the answers do not stop for it.
+    """Does what is to be done in the background; what crashes is told of and begun anew: answers do not stop for it.
 
     Args:
         name: of the work, for the log.
@@ -238,7 +243,7 @@ async def persist(
     while True:
         try:
             await work()
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, it must not end without a word
             _log.exception("%s crashed in the background; it is begun anew in %d s", name, _AGAIN_SECONDS)
         else:
             return

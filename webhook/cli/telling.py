@@ -25,9 +25,12 @@ class Telling:
         state: the cluster.
         writer: writes.
         lease: the name of the Lease; without one, findings are in metrics and log alone.
+        configuration: the webhook configuration that reports belong to.
     """
 
-    def __init__(self, webhook: Webhook, state: LiveState, writer: Writer, lease: str | None) -> None:
+    def __init__(
+        self, webhook: Webhook, state: LiveState, writer: Writer, lease: str | None, configuration: str | None
+    ) -> None:
         settings, metrics = webhook.judge.config, webhook.metrics
         me = f"{socket.gethostname()}_{secrets.token_hex(4)}"  # the pod's name, and which of its processes
         self._state = state
@@ -39,12 +42,14 @@ class Telling:
             self._events = Events(writer, me, lambda outcome: metrics.events.labels(outcome).inc())
             webhook.denied = self._denied
         self._reports: PolicyReports | None = None
-        if self._elector is not None and settings.reports is config.Reports.AUTO:
+        if self._elector is not None:
             self._reports = PolicyReports(
                 writer,
                 self._leading,
                 lambda: self._auditor.caught_up,
                 lambda outcome: metrics.report_writes.labels(outcome).inc(),
+                on=settings.reports is config.Reports.AUTO,
+                webhook=configuration or "",
             )
         metrics.leader.set_function(self._leading)
 
