@@ -11,16 +11,17 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from webhook.enforcement import enforcement_of
+from webhook.fair_share import FairShare
 from webhook.metrics import CONTENT_TYPE, Metrics
 from webhook.model.cluster import Cluster
-from webhook.model.review import JUDGED, Request, ReviewError, decode_review, encode_answer
+from webhook.model.review import JUDGED, Request, ReviewError, encode_answer, open_review
 from webhook.pipeline import Crash, Judge, Judgement
 from webhook.state.watch import KindStatus
 from webhook.terminal import elide
@@ -48,6 +49,7 @@ _SPEAKS: Final = {
     "/advise": frozenset({Action.WARN}),
 }
 """What each path says; one judge stands behind all three (CONTRACT.md, webhook)."""
+_Made = TypeVar("_Made")
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m)")
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
@@ -134,6 +136,7 @@ class Service:
         """Called with each request that was denied, but for dry runs; must not wait."""
         self._clock = clock
         self._client_names = frozenset(client_names)
+        self._share = FairShare(clock=clock)
         self._crashed: set[str] = set()
         if judge.deletions is not None:
             state.cluster.on_removed = judge.deletions.remember
@@ -165,13 +168,16 @@ class Service:
             return self._respond(web.Response(status=403, text="netadmit: this client may not ask\n"))
         body = await http.read()
         start = self._clock()
+        deadline = start + max(parse_timeout(http.query.get("timeout", "")) - _MARGIN, 0.0)
         try:
-            request = decode_review(body)
+            envelope = open_review(body)
+            if not await self._share.wait(envelope.namespace, deadline):
+                return self._too_busy(envelope.namespace)
+            request = self._charged(envelope.namespace, envelope.decode)
         except ReviewError as error:
             self.metrics.reviews.labels("", "", "refused").inc()
             _log.warning("a request was refused: %s", error)
             return self._respond(web.Response(status=400, text=f"netadmit: {error}\n"))
-        deadline = start + max(parse_timeout(http.query.get("timeout", "")) - _MARGIN, 0.0)
         judgement = await self._judge(request, start, deadline)
         judgement = saying(judgement, speaks)
         self._record(request, judgement, self._clock() - start)
@@ -188,14 +194,33 @@ class Service:
     async def _judge(self, request: Request, start: float, deadline: float) -> Judgement:
         """Judges, and again while newer state comes in, as long as a warning rests on something not being there."""
         seen = self._clock()
-        judgement = self.judge.admit(request, self.state.cluster, synced=self.state.synced)
+        judgement = self._admit(request)
         until = min(start + PATIENCE_SECONDS, deadline)
         while judgement.rests_on and (left := until - self._clock()) > 0:
             if not await self.state.wait_newer(seen, judgement.rests_on, left):
                 break
             seen = self._clock()
-            judgement = self.judge.admit(request, self.state.cluster, synced=self.state.synced)
+            judgement = self._admit(request)
         return judgement
+
+    def _admit(self, request: Request) -> Judgement:
+        judge = partial(self.judge.admit, request, self.state.cluster, synced=self.state.synced)
+        return self._charged(request.namespace, judge)
+
+    def _charged(self, namespace: str, work: Callable[[], _Made]) -> _Made:
+        """Does something at a stretch, for which its namespace makes room for others."""
+        begun = self._clock()
+        try:
+            return work()
+        finally:
+            self._share.charge(namespace, self._clock() - begun)
+
+    def _too_busy(self, namespace: str) -> web.Response:
+        """No answer in time: what happens then is for failurePolicy to say; only this namespace is held up."""
+        self.metrics.reviews.labels("", "", "refused").inc()
+        said = f"what else is asked about namespace {elide(namespace, _LONGEST_FIELD)} takes too long"
+        _log.warning("a request was not judged: %s", said)
+        return self._respond(web.Response(status=503, text=f"netadmit: {said}\n"))
 
     def _record(self, request: Request, judgement: Judgement, seconds: float) -> None:
         verdict = judgement.verdict
