@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from webhook.check import Finding, Level
 from webhook.config import Config
-from webhook.events import Events, TokenBucket, reason
+from webhook.events import MOST_OF_A_NAMESPACE, MOST_WAITING, Events, TokenBucket, reason
 from webhook.kube import RefusedError, Writer
 from webhook.model.objects import NETWORK_POLICY, Pod
 from webhook.model.review import Request
@@ -24,9 +25,13 @@ START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def ruling(
-    name: str = "api", action: Action = Action.WARN, message: str = "it matches no pod", check: str = "a-check"
+    name: str = "api",
+    action: Action = Action.WARN,
+    message: str = "it matches no pod",
+    check: str = "a-check",
+    namespace: str = "shop",
 ) -> Ruling:
-    reference = ObjectReference("networking.k8s.io/v1", "NetworkPolicy", "shop", name)
+    reference = ObjectReference("networking.k8s.io/v1", "NetworkPolicy", namespace, name)
     return Ruling(check, Level.WARNING, action, reference, Finding("spec", message))
 
 
@@ -61,8 +66,8 @@ class World:
     def deny(self, *rulings: Ruling, uid: str = "") -> None:
         self.events.denied(uid, rulings)
 
-    def find(self, *rulings: Ruling, name: str = "api", uid: str = "u-1") -> None:
-        self.events.found((NETWORK_POLICY, "shop", name), uid, rulings)
+    def find(self, *rulings: Ruling, name: str = "api", uid: str = "u-1", namespace: str = "shop") -> None:
+        self.events.found((NETWORK_POLICY, namespace, name), uid, rulings)
 
 
 @pytest.fixture
@@ -191,11 +196,12 @@ async def test_what_was_mended_before_it_was_told_is_not(world: World) -> None:
 async def test_an_object_may_not_fill_the_namespace(world: World) -> None:
     for number in range(40):
         world.deny(ruling(action=Action.DENY, message=f"reason {number}"))
-    assert len(await world.after(0)) == 25
     assert world.outcomes.count("dropped") == 15
+    assert len(await world.after(0)) == 20
     world.find(ruling())
     world.deny(ruling("other", action=Action.DENY))
-    assert len(await world.after(0)) == 27, "neither findings nor other objects pay for it"
+    assert len(await world.after(0)) == 21, "findings do not pay for it"
+    assert len(await world.after(24)) == 27, "nor other objects"
     world.seconds += 300
     for number in range(2):
         world.deny(ruling(action=Action.DENY, message=f"later reason {number}"))
@@ -205,18 +211,65 @@ async def test_an_object_may_not_fill_the_namespace(world: World) -> None:
 async def test_a_flood_is_written_slowly_and_denials_first(world: World) -> None:
     for number in range(200):
         world.find(ruling(f"api-{number}"), name=f"api-{number}")
-    assert len(await world.after(0)) == 50
+    assert len(await world.after(0)) == 20
     world.deny(ruling("denied", action=Action.DENY))
-    events = await world.after(1)
-    assert len(events) == 51
+    events = await world.after(0)
+    assert len(events) == 21
     assert [e["action"] for e in events if e["involvedObject"]["name"] == "denied"] == ["Deny"]
     for _ in range(20):
         await world.after(1)
-    assert len(world.api.of("events")) == 71
+    assert len(world.api.of("events")) == 26
+
+
+def written(world: World) -> dict[str, int]:
+    """How many Events there are of each namespace."""
+    return dict(Counter(e["metadata"]["namespace"] for e in world.api.of("events")))
+
+
+async def test_a_noisy_namespace_leaves_the_rate_to_others(world: World) -> None:
+    for number in range(300):
+        world.find(ruling(f"api-{number}", namespace="noisy"), name=f"api-{number}", namespace="noisy")
+    await world.after(0)
+    assert written(world) == {"noisy": 20}
+    for _ in range(60):
+        await world.after(1)
+    assert written(world) == {"noisy": 35}, "a quarter of the rate, although nobody else wants it"
+    for number in range(20):
+        world.find(ruling(f"web-{number}", namespace="quiet"), name=f"web-{number}", namespace="quiet")
+    await world.after(0)
+    assert written(world) == {"noisy": 35, "quiet": 20}, "at once: what noisy could not take was kept"
+
+
+async def test_namespaces_take_turns(world: World) -> None:
+    names = [f"ns-{number}" for number in range(10)]
+    for name in names:
+        for number in range(30):
+            world.find(ruling(f"api-{number}", namespace=name), name=f"api-{number}", namespace=name)
+    await world.after(0)
+    assert written(world) == dict.fromkeys(names, 5)
+    for _ in range(20):
+        await world.after(1)
+    assert written(world) == dict.fromkeys(names, 7)
+    world.deny(ruling(action=Action.DENY, namespace="ns-3"))
+    await world.after(1)
+    assert written(world) == dict.fromkeys(names, 7) | {"ns-3": 8}, "denials first"
+    world.find(ruling(namespace="late"), namespace="late")
+    await world.after(1)
+    assert written(world)["late"] == 1, "who has not been served yet is next"
+
+
+async def test_a_noisy_namespace_leaves_room_in_the_queue(world: World) -> None:
+    for number in range(MOST_WAITING):
+        world.deny(ruling(f"api-{number}", action=Action.DENY, namespace="noisy"))
+    assert world.outcomes == ["dropped"] * (MOST_WAITING - MOST_OF_A_NAMESPACE)
+    for number in range(MOST_WAITING):
+        world.deny(ruling(f"api-{number}", action=Action.DENY, namespace=f"ns-{number}"))
+    assert len(world.events._waiting) == MOST_WAITING
 
 
 async def test_a_queue_and_a_memory_have_an_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("webhook.events.MOST_WAITING", 60)
+    monkeypatch.setattr("webhook.events.MOST_OF_A_NAMESPACE", 60)
     monkeypatch.setattr("webhook.events.MOST_KNOWN", 100)
     for number in range(67):
         world.deny(ruling(f"api-{number}", action=Action.DENY))

@@ -4,7 +4,8 @@ They are core/v1 Events with a count: `kubectl describe`, `kubectl events --for`
 (by its uid), and old consoles know no others. (kubectl 1.37 describes a NetworkPolicy without its Events:
 k8s.io/kubectl pkg/describe NetworkPolicyDescriber.) The API server forgets them after an hour by default.
 
-Telling never waits: what is told is noted, and written in the background, no faster than the API server should bear.
+Telling never waits: what is told is noted, and written in the background, no faster than the API server should bear,
+and of one namespace neither so fast nor so much that others would have to wait for it.
 """
 
 import asyncio
@@ -30,12 +31,16 @@ COUNT_SECONDS: Final = 60.0
 """A count is written no more often: Flux and Argo CD try a denied object again every few seconds."""
 MOST_KNOWN: Final = 4096
 MOST_WAITING: Final = 1000
+MOST_OF_A_NAMESPACE: Final = MOST_WAITING // 2
 _OBJECT_BURST: Final = 25
 _OBJECT_RATE: Final = 1 / 300
 """New lines about one object, as client-go's EventSourceObjectSpamFilter."""
 _BURST: Final = 50
 _RATE: Final = 1.0
 """Writes in all: within an hour at most so many Events lie in etcd as their time to live has seconds."""
+_NAMESPACE_BURST: Final = 20
+_NAMESPACE_RATE: Final = 0.25
+"""Writes about one namespace, for denials and for findings: together half of all."""
 _LONGEST_MESSAGE: Final = 1024
 """k8s.io/kubernetes pkg/apis/core/validation NoteLengthLimit."""
 _LONGEST_NAME: Final = 200
@@ -91,11 +96,15 @@ class TokenBucket:
         self._burst, self._rate = burst, rate
         self._tokens, self._at = burst, now
 
-    def take(self, now: float) -> bool:
-        """Takes a token, if there is one."""
+    def holds(self, now: float) -> bool:
+        """Whether there is a token."""
         self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
         self._at = now
-        if self._tokens < 1:
+        return self._tokens >= 1
+
+    def take(self, now: float) -> bool:
+        """Takes a token, if there is one."""
+        if not self.holds(now):
             return False
         self._tokens -= 1
         return True
@@ -146,6 +155,8 @@ class Events:
         self._waiting: dict[Occurrence, None] = {}
         self._bucket = TokenBucket(_BURST, _RATE, clock())
         self._buckets: OrderedDict[tuple[ObjectReference, bool], TokenBucket] = OrderedDict()
+        self._shares: OrderedDict[tuple[str, bool], TokenBucket] = OrderedDict()
+        """Of each namespace, for denials and for findings; who was served last is the last."""
         self._pause = 0.0
         self._said: int | None = None
 
@@ -194,7 +205,7 @@ class Events:
                 entry.last = time_of_day
                 self._waiting.setdefault(occurrence)
             return
-        if len(self._waiting) >= MOST_WAITING or not self._allowed(occurrence, now):
+        if self._crowded(occurrence.object.namespace) or not self._allowed(occurrence, now):
             self._outcome("dropped")
             return
         name = _name(occurrence, f"{self._instance} {time_of_day.isoformat()}" if occurrence.denied else "")
@@ -203,6 +214,13 @@ class Events:
         self._waiting.setdefault(occurrence)
         while len(self._known) > MOST_KNOWN:
             self._forget(next(iter(self._known)))
+
+    def _crowded(self, namespace: str) -> bool:
+        """Whether enough waits to be written: in all, or of one namespace."""
+        if len(self._waiting) < MOST_OF_A_NAMESPACE:
+            return False
+        of_it = sum(waiting.object.namespace == namespace for waiting in self._waiting)
+        return len(self._waiting) >= MOST_WAITING or of_it >= MOST_OF_A_NAMESPACE
 
     def _allowed(self, occurrence: Occurrence, now: float) -> bool:
         """Whether there may be another line about this object; of denials and findings neither takes the other's."""
@@ -230,10 +248,9 @@ class Events:
     async def step(self) -> bool:
         """Writes one thing, if one is due and the rate allows it; says whether it went well."""
         now = self._clock()
-        due = [o for o in self._waiting if self._known[o].due <= now]
-        if not due or not self._bucket.take(now):
+        occurrence = self._next(now)
+        if occurrence is None:
             return False
-        occurrence = min(due, key=lambda o: not o.denied)  # somebody waits for the reason of a denial
         entry, count = self._known[occurrence], self._known[occurrence].count
         del self._waiting[occurrence]
         try:
@@ -247,6 +264,31 @@ class Events:
         if entry.count > count and occurrence in self._known:  # more of it while it was written
             self._waiting.setdefault(occurrence)
         return True
+
+    def _next(self, now: float) -> Occurrence | None:
+        """What is written now: of what is due and within its namespace's share the denials, for whose reason somebody
+        waits, and of these that of the namespace that has waited longest for its turn.
+        """
+        if not self._bucket.holds(now):
+            return None
+        first: dict[tuple[str, bool], Occurrence] = {}
+        for occurrence in self._waiting:
+            if self._known[occurrence].due <= now:
+                first.setdefault((occurrence.object.namespace, occurrence.denied), occurrence)
+        for share in first:
+            if share not in self._shares:
+                self._shares[share] = TokenBucket(_NAMESPACE_BURST, _NAMESPACE_RATE, now)
+                self._shares.move_to_end(share, last=False)
+        order = [share for share in self._shares if share in first and self._shares[share].holds(now)]
+        if not order:
+            return None
+        chosen = min(order, key=lambda share: not share[1])
+        self._shares[chosen].take(now)
+        self._shares.move_to_end(chosen)
+        self._bucket.take(now)
+        while len(self._shares) > MOST_KNOWN:
+            self._shares.popitem(last=False)
+        return first[chosen]
 
     async def _write(self, occurrence: Occurrence, entry: _Entry, count: int) -> str:
         namespace = occurrence.object.namespace
