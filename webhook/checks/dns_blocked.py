@@ -508,7 +508,7 @@ CHECK = Check(
             title="a policy of Cilium's lets every pod ask: only noted",
             cluster=_CLUSTER + _CILIUM_DNS,
             object=_policy(_TO_DB),
-            says="no name resolves in Pod/api-1: CiliumClusterwideNetworkPolicy dns may let it ask",
+            says="DNS fails in Pod/api-1: CiliumClusterwideNetworkPolicy dns may let it ask",
             level=Level.NOTE,
         ),
         Example(
@@ -516,19 +516,19 @@ CHECK = Check(
             cluster=_CLUSTER
             + _CILIUM_DNS.replace("endpointSelector: {}", "endpointSelector: {matchLabels: {app: web}}"),
             object=_policy(_TO_DB),
-            says="no name resolves in Pod/api-1; allow UDP and TCP 53",
+            says="DNS fails in Pod/api-1; allow UDP/TCP 53",
         ),
         Example(
             title="a policy of Cilium's that only denies",
             cluster=_CLUSTER + _CILIUM_DNS.replace("egress:", "egressDeny:"),
             object=_policy(_TO_DB),
-            says="no name resolves in Pod/api-1; allow UDP and TCP 53",
+            says="DNS fails in Pod/api-1; allow UDP/TCP 53",
         ),
         Example(
             title="Calico runs, and what is Cilium's was left behind",
             cluster=_CLUSTER + _CILIUM_DNS + _CALICO,
             object=_policy(_TO_DB),
-            says="no name resolves in Pod/api-1; allow UDP and TCP 53",
+            says="DNS fails in Pod/api-1; allow UDP/TCP 53",
         ),
         Example(
             title="egress to a database, and the rule for DNS forgotten",
