@@ -182,6 +182,17 @@ def test_it_may_read_exactly_what_it_follows_and_write_what_it_must() -> None:
     assert set(_rules(rendered("--set=config.rbacHint=true"))) == expected | own | {roles}
 
 
+def test_it_may_ask_what_others_may_list_where_that_is_disclosed() -> None:
+    asking = ("*", "authorization.k8s.io", "subjectaccessreviews", frozenset[str](), frozenset({"create"}))
+    before = set(_rules(rendered()))
+    for disclose, more in (("requester", {asking}), ("cluster", set()), ("namespace", set())):
+        assert set(_rules(rendered(f"--set=config.disclose={disclose}"))) == before | more
+    component = DEPLOY / "disclose-requester"
+    objects = [*yaml.safe_load_all((component / "role.yaml").read_text())]
+    assert set(_rules(objects)) == {asking}
+    assert only(objects, "ClusterRoleBinding")["subjects"] == only(rendered(), "ClusterRoleBinding")["subjects"]
+
+
 def test_role_bindings_need_not_be_readable() -> None:
     both = {("*", "rbac.authorization.k8s.io", f"{word}s") for word in ("rolebinding", "clusterrolebinding")}
     with_them, without = (

@@ -4,10 +4,11 @@ A check is one file in ``webhook/checks``: a module-level ``CHECK`` whose ``run`
 `Finding`s. It does no I/O and knows no clock, so the same check serves the webhook, the command line and the tests.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from enum import IntEnum, StrEnum
 from functools import cached_property
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
@@ -52,7 +53,23 @@ class Disclosure(StrEnum):
     """What a message may say about namespaces other than the object's own (CONTRACT.md, disclosure)."""
 
     NAMESPACE = "namespace"
+    """Yes or no, and how many."""
     CLUSTER = "cluster"
+    """Everything by name."""
+    REQUESTER = "requester"
+    """By name what the requesting user may list; to everybody else as ``namespace``."""
+
+
+class Listing(NamedTuple):
+    """A right in the API server: to list the objects of a kind is to know their names.
+
+    Args:
+        kind: one of `webhook.model.objects.KINDS`.
+        namespace: where they are; empty for all namespaces, and for what is in none.
+    """
+
+    kind: str
+    namespace: str
 
 
 class Finding(Struct, frozen=True):
@@ -127,6 +144,7 @@ class Context:
         cluster: the state, with the objects that arrive in the same run.
         view: from where it is judged.
         disclosure: what may be said of other namespaces.
+        listable: with ``Disclosure.REQUESTER``, what the requesting user is known to be allowed to list.
         manifest: the text it comes from, where there is one.
         check_ids: the ids of all checks, which waivers may name.
         now: seconds since the epoch; None where nobody says: then nothing is known to be old.
@@ -142,6 +160,7 @@ class Context:
         old: Judged | None = None,
         view: View = View.ADMISSION,
         disclosure: Disclosure = Disclosure.CLUSTER,
+        listable: Collection[Listing] = frozenset(),
         manifest: Manifest | None = None,
         check_ids: frozenset[str] = frozenset(),
         now: float | None = None,
@@ -153,6 +172,7 @@ class Context:
         self.cluster = cluster
         self.view = view
         self.disclosure = disclosure
+        self.listable = listable
         self.manifest = manifest
         self.check_ids = check_ids
         self.now = now
@@ -161,6 +181,8 @@ class Context:
         """Questions that could not be answered; a check adds to it (CHECKS.md, conduct 7)."""
         self.steps = MOST_STEPS
         """What is left to spend."""
+        self.wished: dict[Listing, None] = {}
+        """What would have been named to a requester who may list it, in the order in which it came up."""
 
     # --- what costs steps
 
@@ -237,21 +259,61 @@ class Context:
         """Which engine enforces NetworkPolicies here."""
         return enforcement_of(self.cluster, self.pin)
 
-    @property
-    def may_name_others(self) -> bool:
-        """Whether objects of other namespaces may be named."""
-        return self.disclosure is Disclosure.CLUSTER
+    # --- what may be told (CONTRACT.md, disclosure)
 
-    def name_namespaces(self, names: Collection[str]) -> str:
-        """Says which namespaces, as far as may be told: ``namespace shop``, or ``another namespace``."""
-        others = sorted(set(names))
-        told = self.may_name_others or others == [self.namespace]
-        if len(others) == 1:
-            return f"namespace {others[0]}" if told else "another namespace"
-        if not told:
-            return f"{len(others)} other namespaces"
-        shown = ", ".join(others[:3])
-        return f"namespaces {shown}" + (f" and {len(others) - 3} more" if len(others) > 3 else "")
+    def may_name(self, kind: str, namespace: str) -> bool:
+        """Whether an object may be named; what a requester was not known to be allowed to list is noted in `wished`.
+
+        Args:
+            kind: of the object.
+            namespace: where it is; empty when it is in none.
+        """
+        if namespace and namespace == self.namespace:
+            return True
+        if self.disclosure is not Disclosure.REQUESTER:
+            return self.disclosure is Disclosure.CLUSTER
+        if Listing(kind, "") in self.listable or Listing(kind, namespace) in self.listable:
+            return True
+        self.wished[Listing(kind, namespace)] = None
+        return False
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """For what goes into a `Finding.detail`: a requester never reads it, so nothing is wished for meanwhile."""
+        kept, self.wished = self.wished, {}
+        try:
+            yield
+        finally:
+            self.wished = kept
+
+    def may_name_all(self, objects: Iterable[tuple[str, str]]) -> bool:
+        """Whether objects of all these kinds and namespaces may be named; all are asked about, whatever the first says.
+
+        Otherwise a requester's rights would come to be asked for one by one.
+        """
+        return False not in [self.may_name(kind, namespace) for kind, namespace in objects]
+
+    def name_namespaces(self, names: Collection[str], *kinds: str) -> str:
+        """Says which namespaces, as far as may be told: ``namespace shop``, or ``another namespace``.
+
+        Args:
+            names: of the namespaces.
+            kinds: of what is said to be there: who may not list these does not learn in which namespaces they are.
+        """
+        told: list[str] = []
+        untold = 0
+        for name in sorted(set(names)):
+            if self.may_name_all((kind, name) for kind in kinds):
+                told.append(name)
+            else:
+                untold += 1
+        parts = []
+        if told:
+            more = f" and {len(told) - 3} more" if len(told) > 3 else ""
+            parts.append(f"namespace{'s' if len(told) > 1 else ''} {', '.join(told[:3])}{more}")
+        if untold:
+            parts.append("another namespace" if untold == 1 else f"{untold} other namespaces")
+        return " and ".join(parts)
 
 
 class Example(Struct, frozen=True, kw_only=True):

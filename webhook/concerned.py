@@ -76,6 +76,14 @@ class Concerned:
         return 1 + sum(1 + len(b.ports) for b in self.bearers) // 2
 
     @cached_property
+    def whereabouts(self) -> frozenset[tuple[str, str]]:
+        """The kinds and namespaces of what they are known by: a template only where no pod of its workload runs."""
+        running = frozenset(pod.workload for b in self.bearers for pod in b.pods)
+        known: list[Pod | Workload] = [pod for b in self.bearers for pod in b.pods[:1]]
+        known += [t for b in self.bearers for t in b.templates if t.workload not in running]
+        return frozenset((record.kind, record.namespace) for record in known)
+
+    @cached_property
     def _declared(self) -> Mapping[int | str, Sequence[ContainerPort]]:
         """Every declared port, by number and by name."""
         found: dict[int | str, list[ContainerPort]] = {}
@@ -100,7 +108,6 @@ class PortEntry(Struct, frozen=True):
         rule: the rule it stands in.
         written: the entry itself.
         concerned: the pods and templates it is about.
-        told: whether those pods may be described: they are all of the policy's own namespace, or all may be.
     """
 
     path: str
@@ -108,7 +115,6 @@ class PortEntry(Struct, frozen=True):
     rule: NetworkPolicyRule
     written: NetworkPolicyPort
     concerned: Concerned
-    told: bool
 
     @property
     def port(self) -> int | str | None:
@@ -131,11 +137,15 @@ class PortEntry(Struct, frozen=True):
         noun = noun if self.direction == "Ingress" else f"peer {noun}"
         return f"its {noun} has" if number == 1 else f"its {count(number, noun)} have"
 
-    def some(self, bearers: Sequence[Bearers]) -> str:
+    def told(self, ctx: Context) -> bool:
+        """Whether those pods may be described: they are all of the policy's own namespace, or all may be."""
+        return ctx.may_name_all(self.concerned.whereabouts)
+
+    def some(self, ctx: Context, bearers: Sequence[Bearers]) -> str:
         """``Deployment/web has``: the same about a part of them, by name as far as may be told."""
         number, noun = _number(bearers)
         named = ""
-        if self.told:
+        if self.told(ctx):
             namespaces = {b.of.namespace for b in self.concerned.bearers}
             names = sorted(frozenset().union(*(b.workloads for b in bearers)))
             shown = names if len(namespaces) > 1 else [name.partition("/")[2] for name in names]
@@ -187,10 +197,9 @@ def _port_entries(ctx: Context) -> Iterator[PortEntry]:
             concerned = selected = concerned_by(ctx, selected_classes(ctx, policy))
         else:
             concerned = selected
-        told = ctx.may_name_others or all(b.of.namespace == ctx.namespace for b in concerned.bearers)
         for i, written in enumerate(rule.ports):
             ctx.spend(4)
-            yield PortEntry(f"{path}.ports[{i}]", direction, rule, written, concerned, told)
+            yield PortEntry(f"{path}.ports[{i}]", direction, rule, written, concerned)
 
 
 def selected_classes(ctx: Context, policy: NetworkPolicy) -> Sequence[PodClass]:

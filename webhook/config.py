@@ -111,7 +111,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
         enforce: ids of checks whose findings deny.
         checks: per check its level, action, and who may waive it.
         namespaces: for single namespaces; the first that matches holds, and its mode stands above the label.
-        disclose: what messages may say about other namespaces.
+        disclose: what messages may say about other namespaces; what others than the requester read (Events, reports)
+            says with ``requester`` no more than with ``namespace``.
         effects: when answers say what a policy does to traffic.
         settle: seconds after which what is there is judged again with all that belongs to it.
         enforcement: whether the cluster enforces NetworkPolicies, where its operator knows better than what is found.

@@ -5,11 +5,11 @@ lines; programs get every flow.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
-from webhook.check import Context, enumerate_some
+from webhook.check import Context, Listing, enumerate_some
 from webhook.enforcement import State
 from webhook.impact import impact
 from webhook.model.cluster import Cluster
@@ -20,7 +20,7 @@ from webhook.reach.change import Change
 from webhook.reach.connectivity import matrices
 from webhook.reach.diff import compare
 from webhook.reach.graph import graph_of
-from webhook.reach.ports import ALL_PORTS, Ports
+from webhook.reach.ports import ALL_PORTS, NO_PORTS, Ports, joined, port_range, subtraction
 from webhook.reach.relation import bits_of
 from webhook.reach.scenario import Scenario
 
@@ -58,16 +58,18 @@ def effects_of_files(cluster: Cluster) -> list[dict[str, Any]]:
 
 
 class _Line(NamedTuple):
-    """A line, and how much it matters."""
+    """A line, how much it matters, and what it would have named (`Context.wished`)."""
 
     weight: tuple[int, int]
     text: str
+    wished: Mapping[Listing, None]
 
 
 def effect_lines(ctx: Context) -> list[str]:
     """What the policy under review does, most important first, all of it; nothing where no engine enforces it.
 
-    Where policies in an engine's own API may be about the same pods, it is said first that they are not counted.
+    Where policies in an engine's own API may be about the same pods, it is said first that they are not counted. In
+    `Context.wished` is afterwards what the first `MOST_LINES` would have named: the others nobody reads.
 
     Raises:
         TooLargeError: it takes more steps than are left.
@@ -75,9 +77,12 @@ def effect_lines(ctx: Context) -> list[str]:
     if not isinstance(ctx.judged, NetworkPolicy) or ctx.enforcement.state is State.NOT_ENFORCED:
         return []
     found = _Telling(ctx, impact(ctx))
-    lines = [*found.flows(), *found.isolations()]
-    told = [line.text for line in sorted(lines, key=lambda line: line.weight, reverse=True)]
-    return [*found.not_counted(), *told] if told else []
+    lines = sorted([*found.flows(), *found.isolations()], key=lambda line: line.weight, reverse=True)
+    ctx.wished = {}
+    not_counted = found.not_counted() if lines else []
+    for line in lines[: MOST_LINES - len(not_counted)]:
+        ctx.wished |= line.wished
+    return [*not_counted, *(line.text for line in lines)]
 
 
 class _Telling:
@@ -101,12 +106,12 @@ class _Telling:
         """What is cut, then what is opened; whole connections before single ports."""
         for severity, verb, opened in ((4, "cuts", False), (2, "opens", True)):
             for direction in _BOTH:
-                for subject, ports, others in self._flows(direction, opened=opened):
+                for subject, on, others, wished in self._told(direction, opened=opened):
+                    self._ctx.wished = wished
                     who, number = self._parties.who(others)
                     source, destination = (who, subject) if direction == "Ingress" else (subject, who)
-                    on = "" if ports == ALL_PORTS else f" on {describe_ports(ports)}"
-                    weight = severity + (ports == ALL_PORTS), number
-                    yield _Line(weight, f"{verb} {source} -> {destination}{on}")
+                    weight = severity + (not on), number
+                    yield _Line(weight, f"{verb} {source} -> {destination}{on}", wished)
 
     def isolations(self) -> Iterator[_Line]:
         """Who becomes restricted, or open, in a direction: a policy that lets everything through does neither."""
@@ -119,7 +124,49 @@ class _Telling:
                 names = sorted({name for cell in cells for name in self._parties.workloads(cell)})
                 if names:
                     shown = enumerate_some([self._parties.own(n) for n in names], MOST_NAMES)
-                    yield _Line((1, len(names)), f"{verb} {direction.lower()} of {shown}")
+                    yield _Line((1, len(names)), f"{verb} {direction.lower()} of {shown}", {})
+
+    def _told(self, direction: Direction, *, opened: bool) -> Iterator[tuple[str, str, int, dict[Listing, None]]]:
+        """The flows with the ports as far as may be told, and what would have been named beside.
+
+        On which ports pods of other namespaces listen is theirs: of those who may not be named only such are told as
+        the policy itself gives by number.
+        """
+        elsewhere: dict[str, tuple[int, dict[Listing, None]]] = {}
+        for subject, ports, others in self._flows(direction, opened=opened):
+            wished: dict[Listing, None] = {}
+            if ports == ALL_PORTS:
+                yield subject, "", others, wished
+                continue
+            told = others
+            if direction == "Egress" and not self._are_given(ports):
+                self._ctx.wished = wished
+                told = self._parties.tellable(others)
+            if told:
+                yield subject, f" on {describe_ports(ports)}", told, wished
+            if untold := others & ~told:
+                before, wished_before = elsewhere.get(subject, (0, {}))
+                elsewhere[subject] = before | untold, wished_before | wished
+        for subject, (untold, wished) in elsewhere.items():
+            yield subject, " on some ports", untold, wished
+
+    def _are_given(self, ports: Ports) -> bool:
+        """Whether the policy, or what it replaces, gives these ports by number, or all but these."""
+        others = subtraction(ALL_PORTS, ports)
+        return NO_PORTS in (subtraction(ports, self._given), subtraction(others, self._given))
+
+    @cached_property
+    def _given(self) -> Ports:
+        found: list[tuple[int, int]] = []
+        for policy in (self._ctx.judged, self._ctx.old):
+            for path, rule in policy.rules() if isinstance(policy, NetworkPolicy) else ():
+                self._ctx.spend(1 + len(rule.ports))
+                for port in rule.ports if path.startswith("spec.egress") else ():
+                    if port.port is None:
+                        found += port_range(port.protocol)
+                    elif isinstance(port.port, int):
+                        found += port_range(port.protocol, port.port, port.end_port or port.port)
+        return joined(found)
 
     def _flows(self, direction: Direction, *, opened: bool) -> Iterator[tuple[str, Ports, int]]:
         """Subject, ports, and the others: what matters of the flows, the subjects that lose alike put together."""

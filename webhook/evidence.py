@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from webhook.check import CREATE, Context, View, count
 from webhook.model.cluster import PodClass
-from webhook.model.objects import HELM_RELEASE, NAME_LABEL, NetworkPolicy, ObjectMeta, Service
+from webhook.model.objects import HELM_RELEASE, NAME_LABEL, NAMESPACE, POD, NetworkPolicy, ObjectMeta, Service
 from webhook.model.selectors import NearMiss, Selector, looks_misspelt, near_miss
 
 _SETTLE_SECONDS: Final = 300
@@ -53,7 +53,7 @@ def of_misspelling(ctx: Context, selector: Selector, namespaces: Collection[str]
     if best is None:
         return None
     _, miss, pod_class = best
-    told = pod_class.namespace == ctx.namespace or ctx.may_name_others
+    told = ctx.may_name_all((kind, pod_class.namespace) for kind in _kinds_in(pod_class))
     bearer = describe_bearers([c for c in ctx.cluster.classes(pod_class.namespace) if _carries(c, miss)])
     if not told:
         return Evidence(miss.term.path, f"{bearer} there nearly do", f"look at {miss.term.key}")
@@ -84,10 +84,11 @@ def of_another_namespace(ctx: Context, selector: Selector, namespaces: Collectio
     if not found or any(ctx.cluster.get(kind, (c.namespace, name)) for c in found):
         return None
     every = {c.namespace for c in found}
-    told = found[0].namespace if len(every) == 1 and ctx.may_name_others else ""
+    (only,) = every if len(every) == 1 else ("",)
+    told = only if only and ctx.may_name(POD, only) else ""
     return Evidence(
         "",
-        f"{sum(len(c.pods) for c in found)} in {ctx.name_namespaces(every)}",
+        f"{sum(len(c.pods) for c in found)} in {ctx.name_namespaces(every, POD)}",
         f"use -n {told}" if told else "check -n",
         told,
     )
@@ -183,7 +184,7 @@ def of_near_namespace(ctx: Context, selector: Selector) -> Evidence | None:
         miss = near_miss(selector, namespace.labels, compare) if namespace else None
         if miss is None:
             continue
-        if not ctx.may_name_others:
+        if not ctx.may_name(NAMESPACE, ""):
             return Evidence(miss.term.path, "one has nearly that", "look at its spelling")
         key = "" if miss.key == miss.term.key == NAME_LABEL else f"{miss.key}: "
         return Evidence(miss.term.path, "", f"write {key}{miss.value}")
@@ -205,6 +206,11 @@ def describe_bearers(classes: Iterable[PodClass]) -> str:
     every = list(classes)
     pods = sum(len(c.pods) for c in every)
     return count(pods, "pod") if pods else count(sum(len(c.templates) for c in every), "pod template")
+
+
+def _kinds_in(pod_class: PodClass) -> frozenset[str]:
+    """The kinds of what a class is known by: pods, or templates where no pod runs yet."""
+    return frozenset({POD} if pod_class.pods else (template.kind for template in pod_class.templates.values()))
 
 
 def _cost(selector: Selector) -> int:

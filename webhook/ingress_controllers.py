@@ -17,7 +17,7 @@ from msgspec import Struct
 from webhook.check import Context
 from webhook.enforcement.containers import parse_image
 from webhook.model.cluster import PodClass
-from webhook.model.objects import DAEMON_SET, DEPLOYMENT, INGRESS_CLASS, Ingress, IngressClass, Labels
+from webhook.model.objects import DAEMON_SET, DEPLOYMENT, INGRESS_CLASS, POD, Ingress, IngressClass, Labels
 from webhook.reach.graph import Graph
 
 _NAME: Final = "app.kubernetes.io/name"
@@ -222,4 +222,4 @@ def where(ctx: Context, controller: Controller) -> str:
     """A controller, and where it runs as far as may be told: ``ingress-nginx in another namespace``."""
     if controller.outside:
         return controller.name
-    return f"{controller.name} in {ctx.name_namespaces(controller.namespaces)}"
+    return f"{controller.name} in {ctx.name_namespaces(controller.namespaces, POD)}"

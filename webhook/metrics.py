@@ -49,6 +49,19 @@ class Metrics:
         )
         for check in checks:
             self.crashes.labels(check)
+        self.access_reviews = Counter(
+            "netadmit_access_reviews",
+            "Questions what a requester may list; outcome: cached, allowed, denied, failed, skipped (too many at once, "
+            "or just after a failure)",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.access_review_duration = Histogram(
+            "netadmit_access_review_duration_seconds",
+            "Time that the API server took to answer such a question",
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+            registry=self.registry,
+        )
         self.standing = Gauge(
             "netadmit_audit_findings",
             "Findings that stand against what is in the cluster, once it has settled",

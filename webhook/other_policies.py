@@ -163,7 +163,7 @@ class OtherPolicies:
     def name(self, policies: Collection[EnginePolicy]) -> str:
         """``CiliumNetworkPolicy dns``; those of others are counted where they may not be named."""
         ctx = self._ctx
-        told = [p for p in policies if ctx.may_name_others or p.namespace == ctx.namespace]
+        told = [p for p in policies if ctx.may_name(p.kind, p.namespace)]
         names = sorted(
             f"{title(p.kind)} {p.name if p.namespace in {'', ctx.namespace} else '/'.join(p.key)}" for p in told
         )

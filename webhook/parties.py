@@ -71,23 +71,48 @@ class Parties:
 
     def who(self, others: int, most: int = MOST_NAMES) -> tuple[str, int]:
         """Who the others are, as far as may be told, and how many workloads that is."""
-        here: set[str] = set()
-        elsewhere: set[str] = set()
-        for number in numbers(others & ~self._graph.outside):
-            cell = self._graph.cells[number]
-            (here if cell.namespace == self._ctx.namespace else elsewhere).update(self.workloads(cell))
-        told = sorted(self.own(n) for n in here)
-        if self._ctx.may_name_others:
-            told += sorted(elsewhere)
-            elsewhere = set()
+        here, elsewhere, untold = self._sorted_out(others & ~self._graph.outside)
+        told = sorted(self.own(n) for n in here) + sorted(elsewhere)
         parts = [enumerate_some(told, most)] if told else []
-        if elsewhere:
-            namespaces = {name.partition("/")[0] for name in elsewhere}
+        if untold:
+            namespaces = {name.partition("/")[0] for name in untold}
             where = "another namespace" if len(namespaces) == 1 else f"{len(namespaces)} other namespaces"
-            parts.append(f"{count(len(elsewhere), 'workload')} in {where}")
+            parts.append(f"{count(len(untold), 'workload')} in {where}")
         if outside := others & self._graph.outside:
             parts.append("the outside" if outside == self._graph.outside else "some outside addresses")
-        return " and ".join(parts), len(here) + len(elsewhere) + len(told)
+        return " and ".join(parts), len(told) + len(untold)
+
+    def _sorted_out(self, others: int) -> tuple[set[str], set[str], set[str]]:
+        """The workloads of the own namespace, those of others that may be named, and those that may not."""
+        here: set[str] = set()
+        told: set[str] = set()
+        untold: set[str] = set()
+        templates: list[Cell] = []
+        for number in numbers(others):
+            cell = self._graph.cells[number]
+            if cell.namespace == self._ctx.namespace:
+                here.update(self.workloads(cell))
+            elif cell.pods:
+                (told if self._may_name(cell) else untold).update(self.workloads(cell))
+            else:
+                templates.append(cell)
+        for cell in templates:
+            names = set(self.workloads(cell)) - told - untold  # a workload whose pods run is known by these
+            if names:
+                (told if self._may_name(cell) else untold).update(names)
+        return here, told, untold - told
+
+    def _may_name(self, cell: Cell) -> bool:
+        kinds = {POD} if cell.pods else {kind for kind, _ in cell.templates}
+        return self._ctx.may_name_all((kind, cell.namespace) for kind in kinds)
+
+    def tellable(self, others: int) -> int:
+        """Those of the others who may be named; the outside is one of them."""
+        told = others & self._graph.outside
+        for number in numbers(others & ~self._graph.outside):
+            if self._may_name(self._graph.cells[number]):
+                told |= 1 << number
+        return told
 
     # --- ports that matter
 

@@ -5,7 +5,7 @@ waits for nothing; the shell around it decides when to ask again (`Judgement.res
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -19,6 +19,7 @@ from webhook.check import (
     Finding,
     Judged,
     Level,
+    Listing,
     Operation,
     TooLargeError,
     View,
@@ -125,12 +126,15 @@ class Judgement(Struct, frozen=True):
         unknown: the questions that could not be answered.
         rests_on: the kinds whose news may take a warning or denial back: what was sent just before a CREATE, or
             deleted just before a DELETE, may not have arrived; empty on UPDATE.
+        wished: what its lines would have named if the requester was known to be allowed to list it, the lines that
+            matter most first; only with ``disclose: requester``.
     """
 
     verdict: Verdict
     crashes: tuple[Crash, ...] = ()
     unknown: tuple[str, ...] = ()
     rests_on: frozenset[str] = frozenset()
+    wished: tuple[Listing, ...] = ()
 
 
 class Deletions:
@@ -180,11 +184,13 @@ class _Statement(Struct):
     port: str
     """The port entry it is about, as a path; empty when it is about none."""
     silenced: bool = False
+    wished: tuple[Listing, ...] = ()
+    """What it, or what its check said before it, would have named."""
 
     @classmethod
-    def of(cls, check: Check, finding: Finding, level: Level) -> "_Statement":
+    def of(cls, check: Check, finding: Finding, level: Level, wished: tuple[Listing, ...] = ()) -> "_Statement":
         rule, port = _RULE.match(finding.path), _PORT.match(finding.path)
-        return cls(check, finding, level, [], rule.group() if rule else "", port.group() if port else "")
+        return cls(check, finding, level, [], rule.group() if rule else "", port.group() if port else "", wished=wished)
 
 
 class Judge:
@@ -215,7 +221,9 @@ class Judge:
 
     # --- the ways in
 
-    def admit(self, request: Request, cluster: Cluster, *, synced: bool = True) -> Judgement:
+    def admit(
+        self, request: Request, cluster: Cluster, *, synced: bool = True, listable: Collection[Listing] = frozenset()
+    ) -> Judgement:
         """Judges an admission request.
 
         Args:
@@ -223,6 +231,8 @@ class Judge:
             cluster: the state.
             synced: whether the state has been read at least once: until then nothing is denied, and that something
                 is not there proves nothing: it may be on the next page of a list.
+            listable: with ``disclose: requester``, what who asks is known to be allowed to list; what else would have
+                been named, is in `Judgement.wished`.
         """
         judged = request.old if request.operation == Operation.DELETE else request.new
         if judged is None or request.operation == "CONNECT":
@@ -239,6 +249,7 @@ class Judge:
             old=request.old,
             view=View.ADMISSION,
             disclosure=self.config.disclose,
+            listable=listable,
             check_ids=self.check_ids,
             now=self._clock(),
             pin=self.config.enforcement,
@@ -264,7 +275,7 @@ class Judge:
 
     def _with_effects(self, judgement: Judgement, ctx: Context, reference: ObjectReference) -> Judgement:
         """The judgement with the effects of the change; what goes wrong in finding them denies and hides nothing."""
-        ctx.steps = MOST_STEPS
+        ctx.steps, ctx.wished = MOST_STEPS, {}
         try:
             told = effect_lines(ctx)
         except TooLargeError:
@@ -278,7 +289,11 @@ class Judge:
         if len(told) > MOST_LINES:
             more = f"and {len(told) - MOST_LINES} more: netadmit diff --live --apply FILE"
             lines.append(line_about(reference, more, _EFFECT))
-        return msgspec.structs.replace(judgement, verdict=Verdict(judgement.verdict.rulings, tuple(lines)))
+        return msgspec.structs.replace(
+            judgement,
+            verdict=Verdict(judgement.verdict.rulings, tuple(lines)),
+            wished=tuple(dict.fromkeys((*judgement.wished, *ctx.wished))),
+        )
 
     def check(self, manifest: Manifest, judged: Judged | None, cluster: Cluster) -> Judgement:
         """Judges one object of a file, as if all files were applied together (CONTRACT.md, ``check``).
@@ -347,6 +362,9 @@ class Judge:
         spoken = [s for s in statements if not s.silenced]
         config, mode = self.config.of(ctx.namespace), self._mode(ctx)
         rulings = [_rule(ctx, reference, s, config, mode) for s in spoken]
+        wished = {
+            w: None for s, r in zip(spoken, rulings, strict=True) if r.action is not Action.IGNORE for w in s.wished
+        }
         if any(r.action is Action.DENY for r in rulings) and (not may_deny or before is not None):
             said_before = self._said_of(before, ctx) if may_deny and before is not None else None
             rulings = [_lowered(r, said_before) for r in rulings]
@@ -363,6 +381,7 @@ class Judge:
                 if s.level > Level.NOTE and ctx.operation is not Operation.UPDATE
                 for kind in s.check.rests_on
             ),
+            tuple(wished),
         )
 
     def _statements(self, ctx: Context, crashes: list[Crash]) -> tuple[list[_Statement], list[str]]:
@@ -382,10 +401,11 @@ class Judge:
             if not applies or ctx.operation not in check.operations:
                 continue
             ctx.steps = share = left // 2
-            findings: list[Finding] = []
+            findings: list[tuple[Finding, tuple[Listing, ...]]] = []
+            ctx.wished = {}
             try:
                 for finding in check.run(ctx):
-                    findings.append(finding)
+                    findings.append((finding, tuple(ctx.wished)))
                     ctx.spend(_STEPS_OF_A_FINDING)
             except TooLargeError:  # what it said until then is true all the same
                 unfinished.append(check.id)
@@ -393,9 +413,9 @@ class Judge:
                 crashes.append(Crash(check.id, error))
                 findings = []
             left -= share - max(ctx.steps, 0)
-            for finding in findings:
+            for finding, wished in findings:
                 level = config.level(check.id, check.level if finding.level is None else finding.level)
-                statements.append(_Statement.of(check, finding, level))
+                statements.append(_Statement.of(check, finding, level, wished))
         return statements, unfinished
 
     def _mode(self, ctx: Context) -> Mode:
@@ -419,6 +439,7 @@ class Judge:
             ctx.cluster,
             view=ctx.view,
             disclosure=ctx.disclosure,
+            listable=ctx.listable,
             check_ids=ctx.check_ids,
             pin=ctx.pin,
         )

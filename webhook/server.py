@@ -17,11 +17,12 @@ import msgspec
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from webhook.check import Listing
 from webhook.enforcement import enforcement_of
 from webhook.fair_share import FairShare
 from webhook.metrics import CONTENT_TYPE, Metrics
 from webhook.model.cluster import Cluster
-from webhook.model.review import JUDGED, Request, ReviewError, encode_answer, open_review
+from webhook.model.review import JUDGED, Request, Requester, ReviewError, encode_answer, open_review
 from webhook.pipeline import Crash, Judge, Judgement
 from webhook.state.watch import KindStatus
 from webhook.terminal import elide
@@ -33,6 +34,10 @@ KEEP_ALIVE_SECONDS: Final = 3630.0
 """Go's client keeps idle connections for 90 s and does not send a POST again: the server must not close first."""
 PATIENCE_SECONDS: Final = 0.15
 """How long a warning that rests on absence waits for newer state (CHECKS.md, conduct 6)."""
+_ASKING_SECONDS: Final = 1.0
+"""The longest that an answer waits to know what the requester may be told; half of what is left, where that is less."""
+_ASKING_ROUNDS: Final = 3
+"""What may be named decides what else would be; mostly one round is all."""
 _HANDSHAKE_SECONDS: Final = 2.0
 _REACHED: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 """Where what listens on all addresses is found."""
@@ -89,6 +94,23 @@ class State(Protocol):
         """Waits for an event or bookmark about one of these kinds that came after ``since``."""
 
 
+class Rights(Protocol):
+    """What users may list: `webhook.access_reviews.AccessReviews`."""
+
+    @property
+    def reason(self) -> str:
+        """Why that cannot be asked; empty when it can."""
+
+    async def granted(
+        self,
+        requester: Requester,
+        wished: Collection[Listing],
+        near: str,
+        timeout: float,  # noqa: ASYNC109
+    ) -> frozenset[Listing]:
+        """What of this a user may list, as far as it is known in time; never raises."""
+
+
 class FixedState:
     """State that never changes: files."""
 
@@ -116,6 +138,7 @@ class Service:
     Attributes:
         awaited: what else must hold before it is ready, by what it is called.
         servable: says why no TLS connection can be made to it; nothing when one can.
+        rights: what those who ask may be told of other namespaces; None where that is nobody's business.
     """
 
     def __init__(
@@ -132,8 +155,12 @@ class Service:
         self.draining = False
         self.awaited: dict[str, Callable[[], bool]] = {}
         self.servable: Callable[[], Awaitable[str]] | None = None
+        self.rights: Rights | None = None
         self.denied: Callable[[Request, Verdict], None] = lambda *_: None
-        """Called with each request that was denied, but for dry runs; must not wait."""
+        """Called with each request that was denied, but for dry runs; must not wait.
+
+        Others than who asked will read of it: the verdict names nothing that only they may know.
+        """
         self._clock = clock
         self._client_names = frozenset(client_names)
         self._share = FairShare(clock=clock)
@@ -179,10 +206,15 @@ class Service:
             _log.warning("a request was refused: %s", error)
             return self._respond(web.Response(status=400, text=f"netadmit: {error}\n"))
         judgement = await self._judge(request, start, deadline)
-        judgement = saying(judgement, speaks)
+        for_all = judgement = saying(judgement, speaks)
+        if judgement.wished and self.rights is not None:
+            told = await self._told_to(request, self.rights, judgement, deadline)
+            if told is not judgement:  # both of the state as it is now
+                judgement = saying(told, speaks)
+                for_all = saying(self._admit(request), speaks) if judgement.verdict.denied else judgement
         self._record(request, judgement, self._clock() - start)
         if judgement.verdict.denied and not request.dry_run:
-            self.denied(request, judgement.verdict)
+            self.denied(request, for_all.verdict)
         return self._respond(web.Response(body=answer(request, judgement), content_type="application/json"))
 
     def _respond(self, response: web.Response) -> web.Response:
@@ -203,8 +235,24 @@ class Service:
             judgement = self._admit(request)
         return judgement
 
-    def _admit(self, request: Request) -> Judgement:
-        judge = partial(self.judge.admit, request, self.state.cluster, synced=self.state.synced)
+    async def _told_to(self, request: Request, rights: Rights, judgement: Judgement, deadline: float) -> Judgement:
+        """The judgement with the names that the requester may know; without them where nobody says so in time."""
+        now = self._clock()
+        until = now + min(_ASKING_SECONDS, (deadline - now) / 2)
+        listable: frozenset[Listing] = frozenset()
+        for _ in range(_ASKING_ROUNDS):
+            left = until - self._clock()
+            if not judgement.wished or left <= 0:
+                break
+            granted = await rights.granted(request.requester, judgement.wished, request.namespace, left)
+            if granted <= listable:
+                break
+            listable |= granted
+            judgement = self._admit(request, listable)
+        return judgement
+
+    def _admit(self, request: Request, listable: Collection[Listing] = frozenset()) -> Judgement:
+        judge = partial(self.judge.admit, request, self.state.cluster, synced=self.state.synced, listable=listable)
         return self._charged(request.namespace, judge)
 
     def _charged(self, namespace: str, work: Callable[[], _Made]) -> _Made:
@@ -287,7 +335,8 @@ class Service:
             "ready": ready,
             "lacking": lacking,
             "waiting": [s.kind for s in self.state.status() if not s.synced],
-            "unknown": {s.kind: s.reason for s in self.state.status() if s.reason and s.synced},
+            "unknown": {s.kind: s.reason for s in self.state.status() if s.reason and s.synced}
+            | ({"SubjectAccessReview": self.rights.reason} if self.rights and self.rights.reason else {}),
             "enforcement": {"state": found.state.value, "engine": found.engine, "reason": found.reason},
         }
         return web.json_response(body, status=200 if ready else 503, dumps=lambda o: json.dumps(o, indent=1) + "\n")

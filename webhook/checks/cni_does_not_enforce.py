@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from webhook.check import CREATE, Check, Context, Example, Finding, Level, View
+from webhook.check import CREATE, Check, Context, Disclosure, Example, Finding, Level, View
 from webhook.concerned import selected_classes
 from webhook.enforcement import State
 from webhook.enforcement.own_policies import ENGINES
@@ -19,7 +19,7 @@ def run(ctx: Context) -> Iterator[Finding]:
     if found.state is not State.NOT_ENFORCED:
         return
     # Whoever applies knows what runs; a report is read by those who mend it.
-    evidence = found.evidence[0] if ctx.may_name_others else ""
+    evidence = found.evidence[0] if ctx.disclosure is Disclosure.CLUSTER else ""
     means = "all traffic passes"
     others = other_policies(ctx).about_any(selected_classes(ctx, ctx.policy), ctx.policy.directions, May.CLOSE)
     if others:

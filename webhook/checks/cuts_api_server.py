@@ -12,6 +12,7 @@ from webhook.model.cluster import PodClass
 from webhook.model.objects import (
     BINDINGS,
     DEFAULT_ACCOUNT,
+    ENDPOINT_SLICE,
     NETWORK_POLICY,
     NODE,
     POD,
@@ -95,7 +96,7 @@ def _finding(
     accounts = enumerate_some(sorted({m.account[1] for m in certain or cut}), 2)
     rights = f"ServiceAccount {accounts} {'has' if certain else 'may have'} rights there"
     where, lookup = server.where, ""
-    if not ctx.may_name_others:
+    if not ctx.may_name(ENDPOINT_SLICE, _API_SERVER[0]):
         where, lookup = "its endpoints", "; kubectl get endpointslices -n default has them"
     return Finding(
         "spec.egress" if ctx.policy.spec.egress else "spec.policyTypes",

@@ -8,7 +8,17 @@ from msgspec import Struct
 from webhook.check import Check, Context, Example, Finding, Level, View, count, enumerate_some
 from webhook.ingress_controllers import Controller, Controllers, may_run_in, where
 from webhook.losses import Losing, Losses, losses, path_of, routes_to
-from webhook.model.objects import INGRESS, NETWORK_POLICY, POD, SERVICE, Direction, HTTPRoute, Ingress, NetworkPolicy
+from webhook.model.objects import (
+    HTTP_ROUTE,
+    INGRESS,
+    NETWORK_POLICY,
+    POD,
+    SERVICE,
+    Direction,
+    HTTPRoute,
+    Ingress,
+    NetworkPolicy,
+)
 from webhook.model.objects import Service as ServiceRecord
 from webhook.removal import nothing_to_lose
 
@@ -128,8 +138,10 @@ def _remedy(ctx: Context, controller: Controller | None, direction: Direction) -
         return "let in its controller"
     if direction == "Egress":
         return "allow it"
-    told = ctx.may_name_others and not controller.outside and len(controller.namespaces) == 1
-    return f"let in {ctx.name_namespaces(controller.namespaces) if told else controller.name}"
+    (namespace,) = controller.namespaces if len(controller.namespaces) == 1 else ("",)
+    if controller.outside or not namespace or not ctx.may_name(POD, namespace):
+        return f"let in {controller.name}"
+    return f"let in namespace {namespace}"
 
 
 def _routes(ctx: Context, routes: Sequence[Ingress | HTTPRoute]) -> str:
@@ -139,8 +151,9 @@ def _routes(ctx: Context, routes: Sequence[Ingress | HTTPRoute]) -> str:
     every = {(r.namespace, r.name) for r in routes}
     namespaces = {namespace for namespace, _ in every}
     noun = kind if len(every) == 1 else "Ingresses" if kind == "Ingress" else f"{kind}s"
-    if not ctx.may_name_others and namespaces != {ctx.namespace}:
-        return f"{count(len(every), kind, noun)} of {ctx.name_namespaces(namespaces)}"
+    of_kinds = {INGRESS if isinstance(r, Ingress) else HTTP_ROUTE for r in routes}
+    if not ctx.may_name_all((of, namespace) for of in of_kinds for namespace in namespaces):
+        return f"{count(len(every), kind, noun)} of {ctx.name_namespaces(namespaces, *of_kinds)}"
     names = sorted(name if namespace == ctx.namespace else f"{namespace}/{name}" for namespace, name in every)
     return f"{noun} {enumerate_some(names, 2)}"
 

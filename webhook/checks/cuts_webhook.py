@@ -45,6 +45,8 @@ def run(ctx: Context) -> Iterator[Finding]:
             name = losing.service.metadata.name
             certain = level is Level.WARNING
             ports = _ports_behind(losing, records)
+            with ctx.aside():
+                kinds = _kinds(ctx, records)
             yield Finding(
                 path_of(ctx.policy, losing.direction),
                 f"{'cuts' if certain else 'may cut'} the API server off Service {name}",
@@ -52,7 +54,7 @@ def run(ctx: Context) -> Iterator[Finding]:
                 level,
                 f"{losing.direction} {name}",
                 means=_consequence(records) if certain else doubt or "it is no pod",
-                detail=f"{_kinds(ctx, records)} sends it there, on {ports}; a rule for the API server's addresses will do",
+                detail=f"{kinds} sends it there, on {ports}; a rule for the API server's addresses will do",
             )
 
 
@@ -109,7 +111,7 @@ def _ports_behind(losing: Losing, records: list[Record]) -> str:
 
 def _kinds(ctx: Context, records: list[Record]) -> str:
     """``ValidatingWebhookConfiguration policies``: the name, too, where others' objects may be named."""
-    if ctx.may_name_others:
+    if ctx.may_name_all((record.kind, "") for record in records):
         return enumerate_some([f"{record.kind.rpartition('/')[2]} {record.key[1]}" for record in records], 2)
     kinds = sorted({record.kind.rpartition("/")[2] for record in records})
     return " and ".join(("an " if kind[0] in "AEIOU" else "a ") + kind for kind in kinds)

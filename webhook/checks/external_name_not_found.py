@@ -75,12 +75,11 @@ def _missing(ctx: Context, dns: ClusterDNS, name: ServiceName) -> Iterator[Findi
             message = f"{written} has no cluster domain"
             yield Finding(_PATH, message, _full(dns, name), Level.NOTE, written, detail=_CNAME)
         return
-    told = ctx.may_name_others or namespace == ctx.namespace
     if ctx.cluster.namespace_exists(namespace) is False and namespace not in _NAMESPACES_ALWAYS_THERE:
         what = f"no namespace {namespace}"
         near = nearest(namespace, (n for n in ctx.cluster.namespace_names() if _has(ctx, n, name.service)))
         # One that is there under that name, and of all namespaces the nearest, is told only to who may know it.
-        if near and (ctx.may_name_others or near == ctx.namespace):
+        if near and ctx.may_name(SERVICE, near):
             yield _finding(ctx, what, f"write {_like(name, namespace=near)}", certain=True)
         else:
             yield _finding(ctx, what, "create it, or mend the name", certain=bool(near))
@@ -92,7 +91,7 @@ def _missing(ctx: Context, dns: ClusterDNS, name: ServiceName) -> Iterator[Findi
     near = nearest(
         name.service, (s.metadata.name for s in ctx.cluster.services_in(namespace) if s.key != ctx.service.key)
     )
-    if near and told:
+    if near and ctx.may_name(SERVICE, namespace):
         yield _finding(ctx, what, f"write {_like(name, service=near)}", certain=True)
     else:
         yield _finding(ctx, what, "create it, or mend the name", certain=bool(near))

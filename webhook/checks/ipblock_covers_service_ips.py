@@ -76,7 +76,7 @@ def _finding(ctx: Context, path: str, hit: _Hit, level: Level) -> Finding:
     else:
         namespace, name = hit.service.key
         shown = f"Service {name if own else f'{namespace}/{name}'}"
-        what = f"{hit.block} is {shown if own or ctx.may_name_others else 'a Service elsewhere'}"
+        what = f"{hit.block} is {shown if ctx.may_name(SERVICE, namespace) else 'a Service elsewhere'}"
         whose = "its pods'" if hit.service.spec.selector else "its endpoints'"
     remedy = "select their pods" if hit.service is None else "select its pods"
     if hit.service is not None and not hit.service.spec.selector:

@@ -30,9 +30,8 @@ def run(ctx: Context) -> Iterator[Finding]:
     waiting = [s for s in others if _waits_long(ctx, s)]
     if waiting and ctx.cluster.complete(SERVICE):
         own = next((s for s in waiting if s.metadata.namespace == ctx.namespace), None)
-        named = own or waiting[0]
-        told = own is not None or ctx.may_name_others
-        who = f"Service {named.metadata.name if own else '/'.join(named.key)}" if told else "another Service"
+        named = own or next((s for s in waiting if ctx.may_name(SERVICE, s.metadata.namespace)), None)
+        who = f"Service {named.metadata.name if own else '/'.join(named.key)}" if named else "another Service"
         detail = f"none of {count(len(others), 'other LoadBalancer')}{of_class} has one: nobody provides them here"
         message = f"{who} got no address in 10 minutes"
         yield Finding("spec.type", message, "write NodePort", value=wanted, detail=f"{detail}; or install MetalLB")

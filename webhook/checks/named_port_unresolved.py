@@ -22,7 +22,7 @@ def _judge(ctx: Context, entry: PortEntry, name: str) -> Iterator[Finding]:
     at = f"{entry.path}.port"
     lacking = f"no {entry.protocol} port {name}"
     if len(without) < len(entry.concerned.bearers):
-        message = f"{entry.some(without)} {lacking}"
+        message = f"{entry.some(ctx, without)} {lacking}"
         yield Finding(at, message, level=Level.NOTE, value=entry.value, means=f"there {entry.effect}")
         return
     early = comes_before_its_pods(ctx, said_before=_said_before(ctx, entry)) and not (
@@ -34,10 +34,10 @@ def _judge(ctx: Context, entry: PortEntry, name: str) -> Iterator[Finding]:
         other = " and ".join(sorted(entry.concerned.protocols(name)))
         seen = f"{entry.who} {name} as {other}, not {entry.protocol}"
         remedy = f"write protocol: {other}"
-        if not entry.told:
+        if not entry.told(ctx):
             seen, remedy = f"{entry.who} {name}, but not as {entry.protocol}", "write its protocol"
     else:
-        seen, remedy = f"{entry.who} {lacking}", _instead(entry, name)
+        seen, remedy = f"{entry.who} {lacking}", _instead(ctx, entry, name)
     yield Finding(at, seen, remedy, level, entry.value, means=entry.effect)
 
 
@@ -91,9 +91,9 @@ def _names(entry: PortEntry) -> list[str]:
     return sorted({p.name for b in entry.concerned.bearers for p in b.ports if p.name and p.protocol == entry.protocol})
 
 
-def _instead(entry: PortEntry, name: str) -> str:
+def _instead(ctx: Context, entry: PortEntry, name: str) -> str:
     names = _names(entry)
-    if not entry.told:
+    if not entry.told(ctx):
         return "name it in their containers' ports"
     if not names:
         return "write the number"

@@ -94,7 +94,7 @@ def _missing_names(ctx: Context, path: str, selector: Selector) -> Iterator[Find
             ctx.spend(len(term.values) + _STEPS_OF_NEAREST * len(ctx.cluster.keys(NAMESPACE)))
             near = nearest(name, set(ctx.cluster.namespace_names()) - term.values)
             message = f"there is no namespace {name}"
-            if near and ctx.may_name_others:
+            if near and ctx.may_name(NAMESPACE, ""):
                 yield Finding(f"{path}.{term.path}", message, f"write {near}", value=name)
             elif near:
                 yield Finding(f"{path}.{term.path}", message, "look at its spelling", value=name, means=_NEARLY)

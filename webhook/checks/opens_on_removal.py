@@ -125,10 +125,11 @@ def _whom(ctx: Context, change: Change, pods: list[Pod], direction: Direction) -
         gained = minus(change.partners_after(cell, direction), change.partners_before(cell, direction))
         new |= reach_on(gained, ALL_PORTS) & ~(1 << cell.number if len(cell.pods) <= 1 else 0)
     running = bits_of([n for n in numbers(new & ~change.graph.outside) if change.graph.cells[n].pods])
-    who = Parties(ctx, change.graph).who(running | new & change.graph.outside, 2)[0]
+    told = running | new & change.graph.outside
     if not everyone:
-        return who or "more than before", ""
-    return "everyone", who
+        return Parties(ctx, change.graph).who(told, 2)[0] or "more than before", ""
+    with ctx.aside():
+        return "everyone", Parties(ctx, change.graph).who(told, 2)[0]
 
 
 def _together(freed: dict[Direction, list[Pod]]) -> Iterator[tuple[Sequence[Direction], list[Pod]]]:

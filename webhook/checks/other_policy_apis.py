@@ -78,7 +78,7 @@ def _of_administrators(ctx: Context) -> Iterator[Finding]:
 def _finding(ctx: Context, policies: Sequence[AdminPolicy], means: str, unsure: str = "") -> Finding:
     who = count(len(policies), "policy", "policies") + " of administrators"
     named = ""
-    if ctx.may_name_others:
+    if ctx.may_name_all((policy.kind, "") for policy in policies):
         names = [f"{policy.kind.rpartition('/')[2]} {policy.name}" for policy in policies]
         who, named = (names[0], "") if len(names) == 1 else (who, enumerate_some(names, 5))
     return Finding(

@@ -57,7 +57,7 @@ def _judge(
         where = ""
     else:
         many = count(len(namespaces), "namespace")
-        told = ctx.name_namespaces(namespaces) if len(namespaces) < _MANY_NAMESPACES else many
+        told = ctx.name_namespaces(namespaces, POD) if len(namespaces) < _MANY_NAMESPACES else many
         where = f" in {told.removeprefix('namespace ')}"
     what = f"{word} {selector} matches no pod{where}"
     if near := of_misspelling(ctx, selector, namespaces):

@@ -1,6 +1,6 @@
 """Two list items where one was meant: a lone namespaceSelector beside a lone podSelector."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from webhook.check import Check, Context, Example, Finding, Level, count
@@ -43,11 +43,13 @@ def _judge(ctx: Context, path: str, first: int, peers: Sequence[NetworkPolicyPee
     ctx.spend(len(everybody))
     direction: Direction = "Ingress" if path.endswith("from") else "Egress"
     written, meant = _LetThrough(ctx, direction, everybody), _LetThrough(ctx, direction, together)
-    where = ctx.name_namespaces(namespaces)
     one = written.pods == 1
     done = ("gets in" if one else "get in") if direction == "Ingress" else f"{'is' if one else 'are'} reached"
     too = written.cells & ~meant.cells
-    named = f" (also {Parties(ctx, impact(ctx).graph).who(too, 2)[0]})" if too and _may_name(ctx, namespaces) else ""
+    with ctx.aside():
+        where = ctx.name_namespaces(namespaces, POD)
+        may_name = ctx.may_name_all((POD, namespace) for namespace in namespaces)
+        named = f" (also {Parties(ctx, impact(ctx).graph).who(too, 2)[0]})" if too and may_name else ""
     pods = count(written.pods, "pod")
     message = f"two dashes mean OR: {pods} {done}, not {meant.pods}"
     # The second of the two items carries the dash too many.
@@ -82,10 +84,6 @@ class _LetThrough:
             found |= reach_on(change.partners_after(cell, direction, among), ALL_PORTS)
         self.cells = found or among
         self.pods = sum(len(graph.cells[number].pods) for number in numbers(self.cells))
-
-
-def _may_name(ctx: Context, namespaces: Collection[str]) -> bool:
-    return ctx.may_name_others or set(namespaces) == {ctx.namespace}
 
 
 def _lone_selectors(ctx: Context, one: NetworkPolicyPeer, other: NetworkPolicyPeer) -> tuple[Selector, Selector] | None:

@@ -16,13 +16,15 @@ def run(ctx: Context) -> Iterator[Finding]:
             continue
         if entry.concerned.protocols(port) or any(port in f.numbers for f in fronts(ctx, entry.concerned)):
             continue
-        yield Finding(f"{entry.path}.port", f"{entry.who} {_declared(entry)} declared, not {port}", value=entry.value)
+        yield Finding(
+            f"{entry.path}.port", f"{entry.who} {_declared(ctx, entry)} declared, not {port}", value=entry.value
+        )
 
 
-def _declared(entry: PortEntry) -> str:
+def _declared(ctx: Context, entry: PortEntry) -> str:
     numbers = {p.number for b in entry.concerned.bearers for p in b.ports}
     shown = enumerate_some([str(number) for number in sorted(numbers)])
-    return shown if entry.told else "other ports"
+    return shown if entry.told(ctx) else "other ports"
 
 
 _CLUSTER = """

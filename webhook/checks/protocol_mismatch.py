@@ -20,13 +20,13 @@ def run(ctx: Context) -> Iterator[Finding]:
         other = " and ".join(sorted(protocols))
         if len(declaring) < len(entry.concerned.bearers):
             # What the others listen on nobody knows: ports need not be declared.
-            seen = f"{entry.some(declaring)} {port} as {other}, not {entry.protocol}"
+            seen = f"{entry.some(ctx, declaring)} {port} as {other}, not {entry.protocol}"
             level, means = Level.NOTE, ""
         else:
             seen = f"{entry.who} {port} as {other}, not {entry.protocol}"
             level, means = Level.WARNING, entry.effect
         remedy = f"write protocol: {other}"
-        if not entry.told:
+        if not entry.told(ctx):
             seen, remedy = f"{entry.who} {port}, but not as {entry.protocol}", "write its protocol"
         yield Finding(f"{entry.path}.protocol", seen, remedy, level, entry.value, means=means)
 

@@ -41,9 +41,9 @@ def _judge(ctx: Context, entry: PortEntry, port: int, hit: Sequence[Front]) -> I
     # Pods that no such Service fronts and that declare nothing may listen on that number.
     open_question = any(not b.ports and id(b.of) not in behind for b in entry.concerned.bearers)
     service = hit[0].service.metadata
-    own = service.namespace == ctx.namespace
-    if own or ctx.may_name_others:
-        name = service.name if own else f"{service.namespace}/{service.name}"
+    # The numbers are those of all of them, and the pods' own.
+    if ctx.may_name_all((kind, f.service.metadata.namespace) for f in hit for kind in (SERVICE, POD)):
+        name = service.name if service.namespace == ctx.namespace else f"{service.namespace}/{service.name}"
         numbers = " and ".join(map(str, left))
         seen, means = f"{port} is Service {name}'s port", f"policies see its pods' {numbers}"
         remedy = f"write {numbers}"

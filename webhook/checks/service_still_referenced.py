@@ -95,7 +95,7 @@ def _told(ctx: Context, record: Record) -> str:
     namespace, name = record.key
     if namespace == ctx.namespace:
         return f"{kind} {name}"
-    if ctx.may_name_others:
+    if ctx.may_name(record.kind, namespace):
         return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
     article = "an" if kind[0] in "AEIO" or kind.startswith("HTTP") else "a"
     return f"{article} {kind} of another namespace" if namespace else f"{article} {kind}"

@@ -26,7 +26,7 @@ def run(ctx: Context) -> Iterator[Finding]:
         # Whoever admits the other protocol, to whomever, has thought of it.
         if admitted_otherwise(ctx, entry, port, declared - {"TCP"} or {"UDP"}, whomever=port == _DNS):
             continue
-        yield _finding(entry, port, sorted(declared - {"TCP"}))
+        yield _finding(ctx, entry, port, sorted(declared - {"TCP"}))
 
 
 def _written(ctx: Context, entry: PortEntry) -> bool:
@@ -34,12 +34,12 @@ def _written(ctx: Context, entry: PortEntry) -> bool:
     return ctx.manifest is not None and bool(value_at(ctx.manifest.data, (*parse_path(entry.path), "protocol")))
 
 
-def _finding(entry: PortEntry, port: int | str, others: list[str]) -> Finding:
+def _finding(ctx: Context, entry: PortEntry, port: int | str, others: list[str]) -> Finding:
     other = " and ".join(others)
     if port == _DNS:
         seen, means = "port 53 without protocol is TCP only", "DNS asks over UDP"
         remedy = "add 53 with UDP"
-    elif entry.told:
+    elif entry.told(ctx):
         seen, means = f"port {port} without protocol is TCP", f"{entry.who} {other}"
         remedy = f"write protocol: {other}"
     else:

@@ -8,10 +8,13 @@ import sys
 import time
 from pathlib import Path
 
-from webhook.check import Level
+import msgspec
+
+from webhook.check import Disclosure, Level
 from webhook.cli import DENIED, OK, UNUSABLE, UsageError
 from webhook.cli.check import add_verdict_arguments, configuration, report_crash
 from webhook.cli.state_options import add_state_arguments, load_state, report_problems
+from webhook.config import Config
 from webhook.model.review import ReviewError, decode_review
 from webhook.pipeline import Judge
 from webhook.report.results import fails
@@ -28,6 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_state_arguments(parser)
 
 
+def _config(args: argparse.Namespace) -> Config:
+    """The configuration; whoever runs the command was allowed to read the state, and may read of it."""
+    config = configuration(args)
+    if config.disclose is Disclosure.REQUESTER:
+        return msgspec.structs.replace(config, disclose=Disclosure.CLUSTER)
+    return config
+
+
 def run(args: argparse.Namespace) -> int:
     if args.file == "-" and "-" in args.cluster:
         raise UsageError("standard input can be the request or the state, not both")
@@ -38,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.file}: {error.strerror}") from None
     except ReviewError as error:
         raise UsageError(f"{'<stdin>' if args.file == '-' else args.file}: {error}") from None
-    judge = Judge(configuration(args), on_crash=report_crash, clock=time.time)
+    judge = Judge(_config(args), on_crash=report_crash, clock=time.time)
     state = load_state(args, judge.config)
     judgement = judge.admit(request, state.cluster)
     sys.stdout.buffer.write(answer(request, judgement) + b"\n")

@@ -24,6 +24,8 @@ from typing import Final, TypeAlias
 from certs.publish import PublishedCA, SharedCertificate, achieve, ca_of_folder, ca_of_secret, keep
 from certs.source import LiveCertificate
 from certs.store import provide
+from webhook.access_reviews import AccessReviews
+from webhook.check import Disclosure
 from webhook.cli import OK, UNUSABLE, UsageError
 from webhook.cli.check import configuration
 from webhook.cli.state_options import (
@@ -175,6 +177,8 @@ async def _serve(args: argparse.Namespace, judge: Judge, state: State, writer: W
         if isinstance(state, LiveState) and writer:
             background["state"] = partial(_follow, state)
             background |= Telling(service, state, writer, args.lease, args.webhook).background
+        if judge.config.disclose is Disclosure.REQUESTER:
+            background |= _rights(service, state, clients)
         if files.issued:
             _log.info("issued a certificate", extra={"fields": {"folder": str(folder), "ca": str(files.ca)}})
         listeners = Listeners(service, certificate.context)
@@ -187,6 +191,26 @@ async def _serve(args: argparse.Namespace, judge: Judge, state: State, writer: W
         _log.info("listening", extra={"fields": fields})
         await _until_told(listeners, background, args.drain_seconds)
     return OK
+
+
+def _rights(service: Service, state: State, clients: str) -> dict[str, Background]:
+    """Lets the service know what those who ask may list; returns what is to be run for that."""
+    if not isinstance(state, LiveState):
+        _log.warning("disclose: requester needs a live cluster: nothing of other namespaces is named")
+        return {}
+    if not clients:
+        _log.warning(
+            "disclose: requester without --client-ca: whoever reaches the port can say to be anybody, "
+            "and is told what they may list (docs/threat-model.md)"
+        )
+    metrics = service.metrics
+    asking = AccessReviews(
+        state.access,
+        lambda outcome: metrics.access_reviews.labels(outcome).inc(),
+        metrics.access_review_duration.observe,
+    )
+    service.rights = asking
+    return {"access reviews": asking.run}
 
 
 def client_ca(args: argparse.Namespace) -> str:

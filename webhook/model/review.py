@@ -56,6 +56,9 @@ class _GroupVersionKind(APIStruct, frozen=True):
 
 class _UserInfo(APIStruct, frozen=True):
     username: str = ""
+    uid: str | None = None
+    groups: tuple[str, ...] | None = None
+    extra: Mapping[str, tuple[str, ...] | None] | None = None
 
 
 class _WireRequest(APIStruct, frozen=True):
@@ -80,6 +83,22 @@ class _WireReview(APIStruct, frozen=True):
 _DECODER: Final = msgspec.json.Decoder(_WireReview)
 
 
+class Requester(msgspec.Struct, frozen=True):
+    """Who asks, as authorizers know them (k8s.io/api authentication/v1 UserInfo).
+
+    Args:
+        user: the name.
+        uid: the number, where the authenticator gives one.
+        groups: what they belong to.
+        extra: what else the authenticator says of them, by key.
+    """
+
+    user: str = ""
+    uid: str = ""
+    groups: tuple[str, ...] = ()
+    extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One admission request.
 
@@ -88,7 +107,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         operation: CREATE, UPDATE, DELETE or CONNECT.
         kind: ``apiVersion/kind`` of the object.
         namespace, name: of the object; the name may be empty (DELETECOLLECTION of an unreadable object).
-        user: who asks.
+        requester: who asks.
         dry_run: nothing will be stored; allocated values are placeholders (facts 3.4).
         new: the object as it will be; None on DELETE, or when its kind is not judged.
         old: the object as it is; None on CREATE, or when it cannot be decoded.
@@ -101,12 +120,17 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     namespace: str
     name: str
-    user: str = ""
+    requester: Requester = Requester()
     dry_run: bool = False
     new: NetworkPolicy | Service | None = None
     old: NetworkPolicy | Service | None = None
     deleting: bool = False
     metadata_only: bool = False
+
+    @property
+    def user(self) -> str:
+        """The name of who asks."""
+        return self.requester.user
 
 
 class Envelope(msgspec.Struct, frozen=True):
@@ -207,13 +231,18 @@ def _request(wire: _WireRequest) -> Request:
         kind=kind,
         namespace=namespace,
         name=name,
-        user=wire.user_info.username if wire.user_info else "",
+        requester=_requester(wire.user_info) if wire.user_info else Requester(),
         dry_run=bool(wire.dry_run),
         new=named(new, namespace, name) if new else None,
         old=named(old, namespace, name) if old else None,
         deleting=metadata.deletion_timestamp is not None,
         metadata_only=new is not None and old is not None and new.spec == old.spec,
     )
+
+
+def _requester(info: _UserInfo) -> Requester:
+    extra = tuple((key, values or ()) for key, values in (info.extra or {}).items())
+    return Requester(info.username, info.uid or "", info.groups or (), extra)
 
 
 def named(judged: NetworkPolicy | Service, namespace: str, name: str) -> NetworkPolicy | Service:

@@ -95,7 +95,7 @@ class Resource(Struct, frozen=True):
         return self.kind if self.key is None else f"{self.kind} {'/'.join(self.key)}"
 
 
-_PLURALS: Final = {
+PLURALS: Final = {
     NAMESPACE: "namespaces",
     NODE: "nodes",
     SERVICE: "services",
@@ -171,7 +171,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
             _FIELDS.get(kind, ""),
             others=tuple(_path(alias, plural) for alias, meant in ALIASES.items() if meant == kind),
         )
-        for kind, plural in _PLURALS.items()
+        for kind, plural in PLURALS.items()
     ),
     *(
         Resource(
