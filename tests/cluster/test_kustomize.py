@@ -61,3 +61,21 @@ def test_an_overlay_changes_what_it_names_and_nothing_else(control_plane: Contro
     [container] = deployment["template"]["spec"]["containers"]
     assert container["image"] == f"registry.example/netadmit@sha256:{'0' * 64}"
     assert "mode: warn" in after["ConfigMap", "netadmit", "netadmit"]["data"]["config.yaml"]
+
+
+def test_the_component_lets_it_ask_what_others_may_list_and_nothing_else(
+    control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    base = tmp_path / "base"
+    base.symlink_to(DEPLOY, target_is_directory=True)
+    overlay = tmp_path / "overlay"
+    overlay.mkdir()
+    text = OVERLAY.replace("BASE", "../base").replace("mode: warn", "disclose: requester")
+    (overlay / "kustomization.yaml").write_text(f"{text}components: [../base/disclose-requester]\n")
+    before, after = by_name((DEPLOY / "netadmit.yaml").read_text()), built(control_plane, overlay)
+    assert {(kind, name) for kind, _, name in after.keys() - before.keys()} == {
+        ("ClusterRole", "netadmit-access-reviews"),
+        ("ClusterRoleBinding", "netadmit-access-reviews"),
+    }
+    assert before.keys() < after.keys()
+    assert "disclose: requester" in after["ConfigMap", "netadmit", "netadmit"]["data"]["config.yaml"]
