@@ -28,8 +28,8 @@ demo: $(READY) ## four policies and Services applied to the example cluster, ove
 test: $(READY) ## all the tests that can run on this machine
 	@$(BIN)/pytest
 
-faults: $(READY) ## what goes wrong in production, 5,000 admissions each; writes docs/reliability.md
-	@NETADMIT_FAULTS=5000 $(BIN)/pytest tests/cluster/test_faults.py
+faults: $(READY) ## what goes wrong in production, 5,000 admissions each; writes docs/reliability.md (ONLY=large: some lines)
+	@NETADMIT_FAULTS=5000 $(BIN)/pytest tests/cluster/test_faults.py $(if $(ONLY),-k "($(ONLY)) or page")
 
 lint: $(READY) ## ruff, mypy, and who may import whom
 	@$(BIN)/ruff format --check .

@@ -6,6 +6,7 @@ import http.client
 import json
 import threading
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from .control_plane import ControlPlane
 from .installed_webhook import eventually
@@ -35,6 +36,22 @@ def dead_rules(name: str, namespace: str) -> dict[str, object]:
     return {**policy(name, namespace, "web"), "spec": spec}
 
 
+class Expected(NamedTuple):
+    """What answers have to be, as far as it can be known: None says that either will do.
+
+    Attributes:
+        denied: what is dead is denied; otherwise it is warned of.
+        warned: what is wrong is warned of; otherwise not a word is said of that.
+    """
+
+    denied: bool | None = True
+    warned: bool | None = True
+
+    def and_then(self, other: Expected) -> Expected:
+        """Of an answer to what was asked while the one held, and given while the other did."""
+        return Expected(*(mine if mine == its else None for mine, its in zip(self, other, strict=True)))
+
+
 class Appliers:
     """Threads that apply policies without a pause: right ones, wrong ones that warn, and some that are denied.
 
@@ -43,7 +60,7 @@ class Appliers:
         namespace: has a pod with app=web, and none with app=wep.
         threads: how many.
         prefix: of the names.
-        exact: whether wrong ones must warn and dead ones be denied. Otherwise they may: netadmit may not know enough.
+        expected: what answers have to be; the test changes it as it changes what netadmit can know.
         away: whether the API server itself may be away; what it did not answer, or answered about itself, is counted
             apart.
     """
@@ -55,13 +72,13 @@ class Appliers:
         *,
         threads: int = 4,
         prefix: str = "p",
-        exact: bool = True,
+        expected: Expected = Expected(),  # noqa: B008 - it cannot be changed
         away: bool = False,
     ) -> None:
         self._plane = plane
         self._namespace = namespace
         self._prefix = prefix
-        self._exact = exact
+        self.expected = expected
         self._away = away
         self._lock = threading.Lock()
         self._ending = threading.Event()
@@ -112,6 +129,7 @@ class Appliers:
         shown: Mapping[str, str] = made["metadata"]  # type: ignore[assignment]
         url = f"{policies(self._namespace)}/{shown['name']}?fieldManager=test&force=true{'&dryRun=All' if dry else ''}"
         headers = {"Content-Type": "application/apply-patch+yaml", "Authorization": f"Bearer {self._token}"}
+        before = self.expected
         connection.request("PATCH", url, json.dumps(made), headers)
         answer = connection.getresponse()
         text = answer.read().decode()
@@ -123,24 +141,15 @@ class Appliers:
             elif self._away and answer.status in (401, 403, 429, 500, 503, 504) and _DENIAL not in text:
                 self.unanswered += 1  # it is stopping, or starting
                 return
-            elif problem := self._misjudged(answer.status, text, said, wrong=wrong, dead=dead):
+            elif problem := _misjudged(
+                before.and_then(self.expected), answer.status, text, said, wrong=wrong, dead=dead
+            ):
                 self.misjudged.append(problem)
             self.done += 1
 
     @property
     def _token(self) -> str:
         return str(self._plane.user("admin").token)
-
-    def _misjudged(self, status: int, text: str, said: set[str], *, wrong: bool, dead: bool) -> str:
-        denied = status == 403 and _DENIAL in text
-        if dead:
-            return "" if denied or (not self._exact and status in (200, 201)) else f"not denied: {status}: {text[:300]}"
-        if status not in (200, 201):
-            return f"{status}: {text[:300]}"
-        # Whether a change also opens a pod depends on the other threads' policies.
-        if not said <= KNOWN or (self._exact and ("[selector-matches-nothing]" in said) != wrong):
-            return f"{'wrong' if wrong else 'right'}: {sorted(said)}"
-        return f"right: {sorted(said)}" if "[selector-matches-nothing]" in said and not wrong else ""
 
     def go_on(self, number: int = 20, seconds: float = 120) -> None:
         """Waits for some more of them."""
@@ -151,3 +160,20 @@ class Appliers:
         self._ending.set()
         for thread in self._threads:
             thread.join()
+
+
+def _misjudged(expected: Expected, status: int, text: str, said: set[str], *, wrong: bool, dead: bool) -> str:
+    """What is wrong with an answer; empty when nothing is."""
+    if dead:
+        denied = status == 403 and _DENIAL in text
+        told = denied or (status in (200, 201) and _DENIAL in said)
+        if told and expected.denied in (None, denied):
+            return ""
+        return f"dead, and {'' if expected.denied else 'not '}to be denied: {status}: {sorted(said)} {text[:300]}"
+    if status not in (200, 201):
+        return f"{status}: {text[:300]}"
+    # Whether a change also opens a pod depends on the other threads' policies.
+    warned = "[selector-matches-nothing]" in said
+    if said <= KNOWN and (warned == (wrong and expected.warned) or (wrong and expected.warned is None)):
+        return ""
+    return f"{'wrong' if wrong else 'right'}, {expected}: {sorted(said)}"

@@ -14,6 +14,7 @@ import json
 import os
 import re
 import signal
+import statistics
 import sys
 import threading
 import time
@@ -36,7 +37,7 @@ from certs.store import CA, CERTIFICATE, KEY, place, write
 from .control_plane import ControlPlane, _Process
 from .installed_webhook import _CONFIGURATIONS, _RBAC, PORT, ROOT, InstalledWebhook, eventually, served
 from .launched import CLOCK, CRASHING
-from .load import Appliers, policies, policy
+from .load import Appliers, Expected, policies, policy
 from .relay import FaultyAPI, Relay
 
 ADMISSIONS = int(os.environ.get("NETADMIT_FAULTS", "0"))
@@ -114,6 +115,10 @@ class Replica:
         """Whether it is ready, and there is nothing that it may not read, or has not heard of for long."""
         status, text = self.read("/readyz")
         return status == 200 and json.loads(text)["unknown"] == {}
+
+    def unknown(self) -> set[str]:
+        """The kinds of which it knows that it cannot know them."""
+        return set(json.loads(self.read("/readyz")[1])["unknown"])
 
     def reviews(self) -> float:
         """How many it has answered."""
@@ -262,6 +267,12 @@ class Replicated(InstalledWebhook):
         return x509.load_pem_x509_certificates(base64.b64decode(bundle))
 
     @property
+    def timeout(self) -> int:
+        """Seconds that the API server waits for an answer."""
+        configuration = self.plane.request("GET", f"{_CONFIGURATIONS}/{self.namespace}").body
+        return int(configuration["webhooks"][0]["timeoutSeconds"])
+
+    @property
     def secret(self) -> dict[str, bytes]:
         path = f"/api/v1/namespaces/{self.namespace}/secrets/{SECRET}"
         return {key: base64.b64decode(value) for key, value in self.plane.request("GET", path).body["data"].items()}
@@ -284,16 +295,6 @@ class Replicated(InstalledWebhook):
                     f"{replica.address} knows {number} of {kind}",
                     30,
                 )
-
-    @contextlib.contextmanager
-    def patient(self, seconds: int) -> Iterator[None]:
-        """Has the API server wait longer for answers than the chart says."""
-        url = f"{_CONFIGURATIONS}/{self.namespace}"
-        webhook = self.plane.request("GET", url).body["webhooks"][0]
-        self.plane.request("PATCH", url, {"webhooks": [webhook | {"timeoutSeconds": seconds}]})
-        time.sleep(1)  # it hears of it from a watch
-        yield
-        self.plane.request("PATCH", url, {"webhooks": [webhook]})
 
 
 @pytest.fixture(scope="module")
@@ -331,16 +332,16 @@ def trial(
     threads: int = 4,
     accepted: bool = False,
     prefix: str = "p",
-    exact: bool = True,
+    expected: Expected = Expected(),  # noqa: B008 - it cannot be changed
     away: bool = False,
 ) -> Iterator[Trial]:
     """Has people apply policies while the block does harm, and after it until there are enough; records the line.
 
     Args:
         accepted: whether failures are counted only; the line's remark then explains them.
-        prefix, exact, away, threads: as `Appliers` has them.
+        prefix, expected, away, threads: as `Appliers` has them.
     """
-    appliers = Appliers(installed.plane, namespace, threads=threads, prefix=prefix, exact=exact, away=away)
+    appliers = Appliers(installed.plane, namespace, threads=threads, prefix=prefix, expected=expected, away=away)
     running = Trial(installed, appliers)
     try:
         installed.spread()
@@ -444,13 +445,18 @@ def test_one_of_two_is_killed(healthy: Replicated, namespace: str) -> None:
 
 
 def test_the_api_server_restarts(healthy: Replicated, namespace: str) -> None:
-    with trial(healthy, namespace, "the API server restarts", away=True, exact=False) as running:
+    with trial(healthy, namespace, "the API server restarts", away=True) as running:
+        # Before it has read its own roles it answers 403: what may not be read is unknown, until it is asked again.
+        running.appliers.expected = Expected(warned=None)
         healthy.plane.restart_api_server()
         running.appliers.go_on(20)
-        # Before it has read its own roles it answers 403: what may not be read is unknown, until it is asked again.
-        running.remark = "For up to 15 s afterwards replicas may know too little to warn; they refuse nothing."
+        running.remark = (
+            "For up to 15 s afterwards replicas may know too little to warn; they deny what they have to, and nothing "
+            "else. After that every answer is the right one."
+        )
         for replica in healthy.replicas:
-            eventually(replica.ready, "it follows the cluster again", 90)
+            eventually(replica.knows_all, "it follows the cluster again", 90)
+        running.appliers.expected = Expected()
 
 
 @pytest.mark.parametrize(
@@ -466,49 +472,73 @@ def test_watches(healthy: Replicated, namespace: str, fault: str, code: int, rea
     def restarts() -> list[float]:
         return [replica.metric("netadmit_watch_restarts_total") for replica in healthy.replicas]
 
-    # What may not be read is unknown: nothing is said that rests on it.
-    with trial(healthy, namespace, fault, exact=code != 403) as running:
+    forbidden = code == 403
+    with trial(healthy, namespace, fault) as running:
         before = restarts()
         if code:
+            running.appliers.expected = Expected(warned=None if forbidden else True)
             with healthy.api.refusing(code, reason):
                 eventually(lambda: all(a > b for a, b in zip(restarts(), before, strict=True)), "it was noticed", 30)
+                if forbidden:
+                    for replica in healthy.replicas:
+                        eventually(lambda replica=replica: "v1/Pod" in replica.unknown(), "pods are unknown", 60)
+                    # What may not be read is unknown: nothing is said that rests on it, all else is.
+                    running.appliers.expected = Expected(warned=False)
                 running.appliers.go_on(40)
+                running.appliers.expected = Expected(warned=None if forbidden else True)
+            for replica in healthy.replicas:
+                eventually(replica.knows_all, "it knows all again", 90)
+            running.appliers.expected = Expected()
         else:
             assert healthy.api.cut() > 20
             eventually(lambda: all(a > b for a, b in zip(restarts(), before, strict=True)), "it was noticed", 30)
-        if code == 403:
-            running.remark = "Meanwhile nothing is said that rests on what cannot be read; replicas stay ready."
+        if forbidden:
+            running.remark = (
+                "Meanwhile nothing is said that rests on what cannot be read, and what needs none of it is denied on; "
+                "replicas stay ready."
+            )
             assert all(replica.ready() for replica in healthy.replicas)
 
 
 def test_a_large_object_is_updated(healthy: Replicated, namespace: str) -> None:
-    """A review holds the object twice; who limits bodies to 1 MiB can have a policy created that nobody can change."""
+    """A review holds the object twice; who limits bodies to 1 MiB can have a policy created that nobody can change.
+
+    Others apply policies in another namespace, and wait no longer than the chart's 3 s.
+    """
+    tenant = healthy.plane.create_namespace()
     peers = [{"ipBlock": {"cidr": f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}/32"}} for n in range(100_000, 160_000)]
-    large = policy("large", namespace, "web")
+    large = policy("large", tenant, "web")
     large["spec"] = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": peers}]}
-    healthy.plane.request("POST", policies(namespace), large)
-    path = f"{policies(namespace)}/large"
-    size = 2 * len(json.dumps(healthy.plane.request("GET", path).body, separators=(",", ":")))
-    assert size > 4_400_000
-    number = max(6, ADMISSIONS // 100)
-    # Each takes about a second of a processor, in which that replica answers nobody else: on a machine that has other
-    # things to do as well, 3 s may not be enough.
-    with (
-        healthy.patient(10),
-        trial(healthy, namespace, "an object updated in a review of 4.6 MB") as running,
-    ):
-        for turn in range(number):
-            change = {"metadata": {"annotations": {"turn": str(turn)}}}
-            answer = healthy.plane.request("PATCH", f"{path}?dryRun=All", change, check=False)
-            if answer.status != 200:
-                running.appliers.failures.append(str(answer))
-        running.remark = f"{number} such updates, {size / 1e6:.1f} MB each, among the others; `timeoutSeconds` is 10."
-    reviews = sum(
-        entry.get("name") == "large" and entry.get("operation") == "UPDATE"
-        for r in healthy.replicas
-        for entry in r.log()
-    )
-    assert reviews >= number
+    path = f"{policies(tenant)}/large"
+    number = max(6, ADMISSIONS // 250)  # the API server itself takes seconds for each
+    try:
+        healthy.plane.request("POST", policies(tenant), large)
+        size = 2 * len(json.dumps(healthy.plane.request("GET", path).body, separators=(",", ":")))
+        assert size > 4_400_000
+        with trial(healthy, namespace, "an object updated in a review of 4.6 MB") as running:
+            updated = 0
+            for _ in range(number):
+                change = {"spec": {"policyTypes": ["Ingress", "Egress"]}}
+                answer = healthy.plane.request("PATCH", f"{path}?dryRun=All", change, check=False, timeout=120)
+                updated += answer.status == 200
+                if answer.status != 200 and "webhook" in str(
+                    answer.body
+                ):  # else it took the API server itself too long
+                    running.appliers.failures.append(str(answer))
+            took = [
+                float(str(entry["milliseconds"])) / 1000
+                for replica in healthy.replicas
+                for entry in replica.log()
+                if (entry.get("name"), entry.get("operation")) == ("large", "UPDATE")
+            ]
+            assert len(took) >= updated > number / 2
+            running.remark = (
+                f"{updated} such updates by a tenant, {size / 1e6:.1f} MB each, among others' of another namespace; "
+                f"netadmit took {statistics.median(took):.1f} s for each (median; at most {max(took):.1f}), the API "
+                f"server itself much longer. `timeoutSeconds` is {healthy.timeout}, as in the chart."
+            )
+    finally:
+        healthy.plane.delete_namespace(tenant)
 
 
 def test_64_at_a_time(healthy: Replicated, namespace: str) -> None:
@@ -524,8 +554,12 @@ def test_asked_before_the_state_is_read(healthy: Replicated, namespace: str) -> 
         first.start()
         eventually(lambda: first.read("/readyz")[0] == 503, "it listens, and is not ready", 30)
         healthy.endpoints(first)
-        with trial(healthy, namespace, "asked before the cluster's state is read", exact=False) as running:
-            running.remark = "Nothing is denied or held up; `/readyz` keeps such a replica out of the Service."
+        expected = Expected(denied=False, warned=False)
+        with trial(healthy, namespace, "asked before the cluster's state is read", expected=expected) as running:
+            running.remark = (
+                "Nothing is denied or held up: what needs no state is warned of, of all else nothing is said. "
+                "`/readyz` keeps such a replica out of the Service."
+            )
         assert not first.ready()
         assert json.loads(first.read("/readyz")[1])["waiting"]
         decisions = {e["message"] for e in first.log() if e["logger"] == "netadmit.decision" and not e["synced"]}
@@ -638,16 +672,29 @@ to be. The page is written by `make faults`, which takes half an hour of a machi
 
 
 def _page(lines: Sequence[Line]) -> str:
-    rows = (f"| {x.fault} | {x.admissions:,} | {x.failed} | {x.misjudged} | {x.remark} |\n" for x in lines)
-    return _HEAD + "".join(rows)
+    return _HEAD + "".join(map(_row, lines))
+
+
+def _row(line: Line) -> str:
+    return f"| {line.fault} | {line.admissions:,} | {line.failed} | {line.misjudged} | {line.remark} |\n"
+
+
+def _replaced(text: str, lines: Sequence[Line]) -> str:
+    """The page with these lines instead of the former ones of the same faults."""
+    for line in lines:
+        text = re.sub(
+            rf"^\| {re.escape(line.fault)} \| .*\n", lambda _, line=line: _row(line), text, flags=re.MULTILINE
+        )
+    return text
 
 
 def test_the_page_has_these_lines(request: pytest.FixtureRequest) -> None:
     of_this_file = [item for item in request.session.items if item.path == Path(__file__)]
     whole = len(LINES) == len(of_this_file) - 2
-    if ADMISSIONS and whole:
-        PAGE.write_text(_page(LINES))
     text = PAGE.read_text()
+    if ADMISSIONS:  # of some of the lines, these alone are written anew
+        PAGE.write_text(_page(LINES) if whole else _replaced(text, LINES))
+        text = PAGE.read_text()
     assert text.startswith(_HEAD)
     rows = [row.strip("|\n ").split(" | ") for row in text.removeprefix(_HEAD).splitlines()]
     assert {line.fault for line in LINES} <= {row[0] for row in rows}
