@@ -71,8 +71,10 @@ def served(address: str, ca: bytes) -> int:
 class InstalledWebhook:
     """netadmit beside a control plane; a context manager that leaves nothing behind."""
 
-    def __init__(self, plane: ControlPlane, folder: Path) -> None:
+    def __init__(self, plane: ControlPlane, folder: Path, *options: str) -> None:
         self.plane = plane
+        self.options = options
+        """Of `netadmit serve`, besides what it always has."""
         self.namespace = f"netadmit-{secrets.token_hex(3)}"
         self.address = plane.next_service_ip()
         self.kubeconfig = folder / "kubeconfig"
@@ -153,7 +155,11 @@ class InstalledWebhook:
         self._starts += 1
         command = [sys.executable, "-m", "webhook.cli", "serve", f"--bind={self.address}", f"--port={PORT}"]
         command += ["--metrics-port=0", f"--cert-dir={self._folder / 'tls'}", f"--kubeconfig={self.kubeconfig}"]
-        command += [f"--lease={LEASE}", "--drain-seconds=0"]  # nothing sends requests while it is stopped
+        command += [
+            f"--lease={LEASE}",
+            *self.options,
+            "--drain-seconds=0",
+        ]  # nothing sends requests while it is stopped
         if config is not None:
             file = self._folder / f"config-{self._starts}.yaml"
             file.write_text(json.dumps({"apiVersion": "netadmit.io/v1", "kind": "Config", **config}))
