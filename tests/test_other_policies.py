@@ -476,9 +476,7 @@ def test_whom_the_applicant_may_not_know_is_counted() -> None:
     finding, _ = judged(DNS_BLOCKED.run, world(own, *wide), disclosure=Disclosure.NAMESPACE)
     assert finding.means == "CiliumNetworkPolicy own, 2 other policies of Cilium may let it ask"
     finding, _ = judged(OTHER_POLICY_APIS.run, world(wide[0]), disclosure=Disclosure.NAMESPACE)
-    assert (
-        finding.line == "1 other policy of Cilium is about its pods, too, and may let more through, if Cilium runs here"
-    )
+    assert finding.story == "1 other policy of Cilium selects its pods, too: may let more through (if Cilium runs here)"
 
 
 def test_cilium_told_to_carry_out_its_own_policies_alone() -> None:

@@ -29,14 +29,14 @@ def _of_engines(ctx: Context) -> Iterator[Finding]:
     may = {effect: others.about_any(classes, directions, effect) for effect in (May.ALLOW, May.DENY)}
     carried_out = ctx.enforcement.engine_policies
     for engine, policies in found.items():
-        is_about = "is" if len(policies) == 1 else "are"
+        verb = "selects" if len(policies) == 1 else "select"
         if not all(others.surely_about(policy, classes) for policy in policies):
-            is_about = "may be"
+            verb = "may select"
         means = _means({effect for effect, doing in may.items() if any(p in doing for p in policies)}, len(policies))
-        unsure = "" if all(carried_out.get(policy.kind) for policy in policies) else f", if {engine} runs here"
-        seen = f"{others.name(policies)} {is_about} about its pods, too, and {means}{unsure}"
+        unsure = "" if all(carried_out.get(policy.kind) for policy in policies) else f"if {engine} runs here"
+        seen = f"{others.name(policies)} {verb} its pods, too"
         names = ",".join(sorted("/".join(policy.key) for policy in policies))
-        yield Finding("spec.podSelector", seen, value=f"{engine} {names}")
+        yield Finding("spec.podSelector", seen, value=f"{engine} {names}", means=means, detail=unsure)
 
 
 def _means(may: Collection[May], number: int) -> str:
@@ -290,7 +290,7 @@ CHECK = Check(
             title="a policy of Cilium's, which it joins with this one",
             cluster=_CLUSTER + _cilium("ingress: [{fromEndpoints: [{matchLabels: {app: admin}}]}]") + _CILIUM,
             object=_POLICY,
-            says="CiliumNetworkPolicy http is about its pods, too, and may let more through",
+            says="CiliumNetworkPolicy http selects its pods, too: may let more through",
         ),
         Example(
             title="a policy of Cilium's that denies, and is told by whose ServiceAccount the pods run under",
@@ -301,7 +301,7 @@ CHECK = Check(
             )
             + _CILIUM,
             object=_POLICY,
-            says="CiliumNetworkPolicy http may be about its pods, too, and may let less through",
+            says="CiliumNetworkPolicy http may select its pods, too: may let less through",
         ),
         Example(
             title="a global policy of Calico's that comes before NetworkPolicies",
@@ -311,7 +311,7 @@ CHECK = Check(
             )
             + _CALICO,
             object=_POLICY,
-            says="Calico GlobalNetworkPolicy default.guard is about its pods, too, and may let more through, or less",
+            says="Calico GlobalNetworkPolicy default.guard selects its pods, too: may let more through, or less",
         ),
         Example(
             title="one that comes after, and only isolates",
@@ -319,7 +319,7 @@ CHECK = Check(
             + _calico("""order: 2000, namespaceSelector: has(team), types: [Ingress, Egress]""")
             + _CALICO,
             object=_POLICY,
-            says="Calico GlobalNetworkPolicy default.guard is about its pods, too, and closes them without it, too",
+            says="Calico GlobalNetworkPolicy default.guard selects its pods, too: closes them without it, too",
         ),
         Example(
             title="a tier of Antrea's before NetworkPolicies",
@@ -327,13 +327,13 @@ CHECK = Check(
             + _antrea("tier: securityops, appliedTo: [{namespaceSelector: {}}], ingress: [{action: Drop}]")
             + _ANTREA,
             object=_POLICY,
-            says="Antrea ClusterNetworkPolicy guard is about its pods, too, and may let less through",
+            says="Antrea ClusterNetworkPolicy guard selects its pods, too: may let less through",
         ),
         Example(
             title="nobody knows whether Cilium runs here",
             cluster=_CLUSTER + _cilium("ingress: [{fromEntities: [cluster]}]"),
             object=_POLICY,
-            says="CiliumNetworkPolicy http is about its pods, too, and may let more through, if Cilium runs here",
+            says="CiliumNetworkPolicy http selects its pods, too: may let more through (if Cilium runs here)",
         ),
     ),
     good=(
