@@ -545,3 +545,124 @@ def test_two_dashes_let_in_whom_the_policies_of_all_sides_do() -> None:
     assert "2 pods of namespace front (also front/Pod/job-0), not just the 1 with app=web" in finding.detail
     (finding,) = Case([here, *there, closed]).says("peers-or-not-and", new)
     assert "two dashes mean OR: 1 pod gets in, not" in finding.message
+
+
+# --- one defect, one voice
+
+
+def admitted(
+    cluster: list[dict[str, Any]], new: dict[str, Any], old: dict[str, Any] | None = None
+) -> dict[str, list[str]]:
+    """The checks that warn of a policy, each with those that it explains."""
+    state = Cluster.of(map(_record, cluster), complete=True)
+    request = Request(
+        uid="1",
+        operation="UPDATE" if old else "CREATE",
+        kind=NETWORK_POLICY,
+        namespace="shop",
+        name="np",
+        new=_policy(new),
+        old=_policy(old) if old else None,
+    )
+    rulings = Judge(Config(disclose=Disclosure.CLUSTER)).admit(request, state).verdict.rulings
+    return {r.check: sorted(r.also) for r in rulings if r.level > Level.NOTE}
+
+
+def _record(data: dict[str, Any]) -> Any:
+    return convert(f"{data['apiVersion']}/{data['kind']}", data)
+
+
+def _policy(data: dict[str, Any]) -> NetworkPolicy:
+    made = _record(data)
+    assert isinstance(made, NetworkPolicy)
+    return made
+
+
+def namespace(name: str) -> dict[str, Any]:
+    labels = {"kubernetes.io/metadata.name": name}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+
+
+def from_namespace(name: str, *ports: int) -> dict[str, Any]:
+    """A rule with the label that nobody sets in place of ``kubernetes.io/metadata.name``."""
+    return {
+        "from": [{"namespaceSelector": {"matchLabels": {"name": name}}}],
+        "ports": [{"port": port} for port in ports],
+    }
+
+
+OTHER = running("db-0", number(5432))
+TO_DB = service("db", {"port": 5432})
+NAMESPACES = [namespace("shop"), namespace("edge"), namespace("clients")]
+
+
+def test_an_ingress_that_loses_its_service_has_the_voice_for_it() -> None:
+    assert admitted(fronted(), NOBODY) == {"cuts-ingress-backend": ["cuts-service"]}
+    assert admitted([API, WEB, TO_API], NOBODY) == {"cuts-service": []}, "without an Ingress nobody else speaks"
+
+
+def test_a_second_service_that_no_ingress_names_is_still_told() -> None:
+    both = service("plain", {"port": 80, "targetPort": "http"}, selector={"app": "api"})
+    assert admitted([*fronted(), both], NOBODY) == {"cuts-ingress-backend": ["cuts-service"], "cuts-service": []}
+
+
+def test_an_ingress_whose_controller_is_not_known_leaves_the_service_its_voice() -> None:
+    assert admitted(fronted("example.com/unknown"), NOBODY) == {"cuts-service": []}
+
+
+def test_the_webhook_that_the_api_server_loses_has_the_voice_for_its_service() -> None:
+    assert admitted([*guarded(), WEB], NOBODY) == {"cuts-webhook": ["cuts-service"]}
+
+
+def test_a_namespace_label_that_nobody_sets_is_told_once() -> None:
+    cluster = [*fronted(), *NAMESPACES]
+    assert admitted(cluster, policy(ingress=[from_namespace("edge", 8080)])) == {
+        "namespace-not-found": ["cuts-ingress-backend", "cuts-service"]
+    }
+    beside = policy(ingress=[from_namespace("edge", 8080), {"ports": [{"port": 9090}]}])
+    assert admitted(cluster, beside) == {"namespace-not-found": ["cuts-ingress-backend", "cuts-service"]}
+
+
+def test_a_mistake_in_a_rule_for_another_port_explains_nothing() -> None:
+    cluster = [*fronted(), *NAMESPACES]
+    metrics = policy(ingress=[from_namespace("clients", 9090), {"from": [{"podSelector": selecting("no")}]}])
+    assert admitted(cluster, metrics) == {"namespace-not-found": [], "cuts-ingress-backend": ["cuts-service"]}
+
+
+def test_a_mistake_explains_the_service_on_its_port_and_no_other() -> None:
+    cluster = [API, WEB, OTHER, TO_API, TO_DB, *NAMESPACES]
+    new = policy("", ingress=[from_namespace("clients", 5432), {"ports": [{"port": 1}]}])
+    assert admitted(cluster, new) == {"namespace-not-found": ["cuts-service"], "cuts-service": []}
+
+
+def test_one_wrong_label_in_both_directions_is_told_where_it_stands() -> None:
+    dns = [
+        namespace("kube-system"),
+        service("kube-dns", {"port": 53, "protocol": "UDP"}, namespace="kube-system", selector={"app": "dns"}),
+        running("dns-0", number(53, "UDP"), namespace="kube-system", ip="10.0.0.53"),
+    ]
+    to_dns = {
+        "to": [{"namespaceSelector": {"matchLabels": {"name": "kube-system"}}}],
+        "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53}],
+    }
+    new = policy(
+        ingress=[from_namespace("clients", 8080)],
+        egress=[to_dns, {"ports": [{"port": 443}]}],
+        policyTypes=["Ingress", "Egress"],
+    )
+    told = admitted([API, WEB, TO_API, *NAMESPACES, *dns], new)
+    assert set(told) == {"namespace-not-found"}
+
+
+def test_a_rule_that_goes_is_not_put_down_to_a_mistake_in_one_that_stays() -> None:
+    stays = from_namespace("clients", 9090)
+    goes = {"from": [{"podSelector": selecting("web")}], "ports": [{"port": 8080}]}
+    cluster = [API, WEB, *NAMESPACES]
+    assert admitted(cluster, policy(ingress=[stays]), old=policy(ingress=[goes, stays])) == {
+        "namespace-not-found": [],
+        "cuts-on-removal": [],
+    }
+    misspelt = {"from": [{"namespaceSelector": {"matchLabels": {"name": "shop"}}}], "ports": [{"port": 8080}]}
+    assert admitted(cluster, policy(ingress=[misspelt]), old=policy(ingress=[goes])) == {
+        "namespace-not-found": ["cuts-on-removal"]
+    }

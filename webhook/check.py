@@ -85,6 +85,8 @@ class Finding(Struct, frozen=True):
         proven: it rests on evidence, not on absence alone (CHECKS.md, conduct 1): ``profile: strict`` denies it.
         causes: of what is cut, or adds nothing: the rules, by path, whose own mistakes explain it. What is said of
             these comes first, and mending them mends this (CHECKS.md, precedence). None: those that ``path`` holds.
+        lost: of what is cut: each Service with the direction in which it is lost, ``Ingress shop/web``. Of those who
+            speak of the same the more specific one has the voice.
         means: what that means for the traffic; goes behind what was seen, and is what a line without room leaves out.
         detail: the rest of the story, a sentence without full stop: names, evidence, why; told where there is room
             (``check``, ``audit``, reports), never in kubectl's line.
@@ -97,6 +99,7 @@ class Finding(Struct, frozen=True):
     value: str = ""
     proven: bool = True
     causes: tuple[str, ...] | None = None
+    lost: tuple[str, ...] = ()
     means: str = ""
     detail: str = ""
 

@@ -26,6 +26,7 @@ from webhook.reach.change import Change
 from webhook.reach.endpoints import Names
 from webhook.reach.graph import Cell, Stack, graph_of
 from webhook.reach.policy import EGRESS, INGRESS, Policy
+from webhook.reach.ports import NO_PORTS, Ports, numbers_of
 from webhook.reach.scenario import Scenario
 
 _MOST_WORKLOADS: Final = 5
@@ -154,7 +155,9 @@ def affected(ctx: Context, bearers: Sequence[Pod | Workload]) -> Affected:
     return Affected(len(pods), "pod", workloads) if pods else Affected(len(workloads), "pod template", workloads)
 
 
-def rules_about(ctx: Context, direction: Direction, numbers: Collection[int]) -> tuple[str, ...]:
+def rules_about(
+    ctx: Context, direction: Direction, numbers: Collection[int], ports: Ports = NO_PORTS
+) -> tuple[str, ...]:
     """The rules of the policy under review in which a mistake may be why these ports are cut (`Finding.causes`).
 
     A rule is about them if it names one of them, under whatever protocol, or a port by its name, or no port at all; so
@@ -164,23 +167,26 @@ def rules_about(ctx: Context, direction: Direction, numbers: Collection[int]) ->
         ctx: the context.
         direction: in which they are cut.
         numbers: the ports, and those that people write in their place: a Service's.
+        ports: more of them.
     """
     prefix = f"spec.{direction.lower()}"
     found: list[str] = []
     for path, rule in ctx.policy.rules():
         if path.startswith(prefix):
-            ctx.spend(_STEPS_OF_A_RULE + len(rule.ports))
-            if not rule.ports or any(_is_about(port, numbers) for port in rule.ports):
+            ctx.spend(_STEPS_OF_A_RULE + len(rule.ports) * (1 + len(ports)))
+            if not rule.ports or any(_is_about(port, numbers, ports) for port in rule.ports):
                 found.append(path)
     return tuple(found)
 
 
-def _is_about(written: NetworkPolicyPort, numbers: Collection[int]) -> bool:
+def _is_about(written: NetworkPolicyPort, numbers: Collection[int], ports: Ports) -> bool:
     first = written.port
     if not isinstance(first, int):
         return True
     last = first if written.end_port is None else written.end_port
-    return any(first <= number <= last for number in numbers)
+    return any(first <= number <= last for number in numbers) or any(
+        first <= high and low <= last for low, high in numbers_of(ports)
+    )
 
 
 def _weigh(ctx: Context, policy: NetworkPolicy) -> None:

@@ -15,7 +15,7 @@ import msgspec
 from webhook.backends import endpoints, find_port, headless
 from webhook.check import UPDATE, Context, Level, View
 from webhook.evidence import rendered_by_helm
-from webhook.impact import impact
+from webhook.impact import impact, rules_about
 from webhook.model.cluster import PodClass
 from webhook.model.objects import (
     NETWORK_POLICY,
@@ -76,6 +76,22 @@ class Losing:
         """
         chosen = [p for p in self.service.spec.ports if port in (p.port, p.name)]
         return iter(dict.fromkeys((c, target_ports(self.service, p, chosen)) for c, p in self.backends))
+
+    def due_to(self, ctx: Context, port: int | str | None = None) -> tuple[str, ...]:
+        """The rules of the policy under review in which a mistake may be why it is lost (`rules_about`).
+
+        Args:
+            ctx: the context.
+            port: of one of its ports, as in `targets`.
+        """
+        written = {p.port for p in self.service.spec.ports}
+        ports = joined(r for _, targets in self.targets(port) for r in targets)
+        return rules_about(ctx, self.direction, written, ports)
+
+    @property
+    def lost(self) -> str:
+        """``Ingress shop/web`` (`Finding.lost`)."""
+        return f"{self.direction} {'/'.join(self.service.key)}"
 
     @property
     def exposed(self) -> bool:

@@ -96,6 +96,8 @@ _CONSEQUENCES: Final = frozenset(
     }
 )
 """What is cut, or adds nothing, and the mistakes in rules that explain it (`Finding.causes`)."""
+_SAME_LOSS: Final = (frozenset({"cuts-ingress-backend", "cuts-webhook"}), frozenset({"cuts-service"}))
+"""Who says best what it means that a Service loses its clients (`Finding.lost`)."""
 _NEVER_SILENCED: Final = frozenset(
     {"rules-without-policy-type", "refused-by-api", "waiver-unknown", "cni-does-not-enforce"}
 )
@@ -492,6 +494,7 @@ def _silence(statements: list[_Statement]) -> None:
     _silence_along(_ONE_RULE, statements, lambda _: False, lambda s: s.rule)
     _silence_along(_ONE_PORT, statements, lambda _: False, lambda s: s.port)
     _silence_along(_SERVICE, statements, lambda s: not s.port, lambda s: s.port)
+    _silence_same_losses(statements)
     _silence_consequences(statements)
 
 
@@ -552,6 +555,25 @@ def _silence_along(
             explaining = min(((n, c) for n, c in near if other.level <= c.level), default=None, key=lambda c: c[0])
             if explaining is not None:
                 _explain(explaining[1], other)
+
+
+def _silence_same_losses(statements: Sequence[_Statement]) -> None:
+    """Lets who says what becomes of a lost Service silence who says that it is lost."""
+    specific, general = _SAME_LOSS
+    for other in statements:
+        if other.silenced or other.check.id not in general or not other.finding.lost:
+            continue
+        lost = frozenset(other.finding.lost)
+        telling = [
+            s
+            for s in statements
+            if s.check.id in specific
+            and not s.silenced
+            and s.level >= other.level
+            and not lost.isdisjoint(s.finding.lost)
+        ]
+        if telling and lost <= frozenset().union(*(s.finding.lost for s in telling)):
+            _explain(telling[0], other)
 
 
 def _silence_consequences(statements: Sequence[_Statement]) -> None:

@@ -55,14 +55,14 @@ def run(ctx: Context) -> Iterator[Finding]:
         cut += _elsewhere(ctx, found, controllers)
     if not cut or nothing_to_lose(ctx):
         return
-    alike: dict[tuple[str, Level, Direction, str], list[_Cut]] = {}
+    alike: dict[tuple[str, Level, Direction, str, tuple[str, ...]], list[_Cut]] = {}
     for each in cut:
         sources = each.controller.sources if each.controller else _unknown_sources(found)
         level = min(each.level, found.level(each.losing, sources))
         who = where(ctx, each.controller) if each.controller else ""
-        doubt = found.doubt(each.losing, sources)
-        alike.setdefault((who, level, each.losing.direction, doubt), []).append(each)
-    for (who, level, direction, doubt), every in alike.items():
+        doubt, causes = found.doubt(each.losing, sources), each.losing.due_to(ctx)
+        alike.setdefault((who, level, each.losing.direction, doubt, causes), []).append(each)
+    for (who, level, direction, doubt, causes), every in alike.items():
         routes = _routes(ctx, [c.route for c in every])
         yield Finding(
             path_of(ctx.policy, direction),
@@ -71,6 +71,8 @@ def run(ctx: Context) -> Iterator[Finding]:
             level,
             f"{direction} {','.join(sorted({c.losing.service.metadata.name for c in every}))}",
             means=doubt or (_loss(who, direction) if who else "who serves it is not known"),
+            causes=causes,
+            lost=tuple(dict.fromkeys(c.losing.lost for c in every)),
         )
 
 

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Final
 
 from webhook.check import DELETE, UPDATE, Check, Context, Example, Finding, Level, View, enumerate_some
-from webhook.impact import impact
+from webhook.impact import impact, rules_about
 from webhook.losses import moving_ports, path_of, says_deny_all
 from webhook.model.objects import NETWORK_POLICY, POD, WORKLOADS, Direction, NetworkPolicy, Pod
 from webhook.other_policies import May, other_policies
@@ -14,7 +14,7 @@ from webhook.parties import Parties, describe_ports
 from webhook.reach.change import Change, reach_on
 from webhook.reach.graph import Cell
 from webhook.reach.policy import EGRESS, INGRESS
-from webhook.reach.ports import ALL_PORTS, Ports
+from webhook.reach.ports import ALL_PORTS, Ports, joined
 from webhook.reach.relation import bits_of, minus, numbers
 from webhook.reach.scenario import Scenario
 from webhook.removal import ends, nothing_to_lose
@@ -34,12 +34,13 @@ def run(ctx: Context) -> Iterator[Finding]:
     if removal is None or not removal.cuts_something(allowed) or nothing_to_lose(ctx):
         return
     for direction in allowed:
-        flows, doubt = removal.flows(direction, sure=True), ""
-        if not flows and other_policies(ctx).any:
-            flows = removal.flows(direction, sure=False)
-            doubt = removal.doubt(direction) if flows else ""
-        if not flows:
+        ended, doubt = removal.flows(direction, sure=True), ""
+        if not ended and other_policies(ctx).any:
+            ended = removal.flows(direction, sure=False)
+            doubt = removal.doubt(direction) if ended else ""
+        if not ended:
             continue
+        flows = list(ended)
         level = Level.NOTE if doubt else Level.WARNING
         if not ctx.cluster.complete(NETWORK_POLICY):
             ctx.unknown.add("policies: not all are known, so whether another one allows the same flows was not judged")
@@ -56,6 +57,7 @@ def run(ctx: Context) -> Iterator[Finding]:
             level,
             f"{direction} {'; '.join(flows)}",
             means=doubt or "no other rule allows it",
+            causes=rules_about(ctx, direction, (), joined(r for ports in ended.values() for r in ports)),
             detail=f"in all: {'; '.join(flows[:_MOST_FLOWS])}" if more else "",
         )
 
@@ -134,8 +136,8 @@ class _Removal:
         cells = self._change.graph.cells
         return bits_of([n for n in numbers(among) if not others.doubtful(cells[n].of, across, May.CLOSE)])
 
-    def flows(self, direction: Direction, *, sure: bool) -> list[str]:
-        """``Deployment/web -> Deployment/api on TCP 8080``: the flows between running workloads that end.
+    def flows(self, direction: Direction, *, sure: bool) -> dict[str, Ports]:
+        """``Deployment/web -> Deployment/api on TCP 8080``: the flows between running workloads that end, by ports.
 
         Args:
             direction: at whose end.
@@ -158,12 +160,12 @@ class _Removal:
                 if left:
                     names = [self._parties.own(name) for name in self._parties.workloads(cell)]
                     alike.setdefault((ports, left), []).extend(names)
-        found = []
+        found: dict[str, Ports] = {}
         for (ports, others), names in sorted(alike.items(), key=lambda each: -each[0][1].bit_count()):
             subject, (who, _) = enumerate_some(sorted(set(names)), 2), self._parties.who(others, 2)
             source, destination = (who, subject) if direction == INGRESS else (subject, who)
             on = "" if ports == ALL_PORTS else f" on {describe_ports(ports)}"
-            found.append(f"{source} -> {destination}{on}")
+            found[f"{source} -> {destination}{on}"] = ports
         return found
 
     def _not_told(self, cell: Cell, others: int, direction: Direction) -> int:

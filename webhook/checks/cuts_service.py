@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from webhook.check import Check, Context, Example, Finding, Level, View, enumerate_some
 from webhook.losses import Losing, Losses, losses, path_of, routes_to
-from webhook.model.objects import NETWORK_POLICY, POD, WORKLOADS, Direction, NetworkPolicy
+from webhook.model.objects import NETWORK_POLICY, POD, WORKLOADS, Direction, NetworkPolicy, Workload
 from webhook.parties import Parties, describe_ports
 from webhook.reach.ports import NO_PORTS, union
 from webhook.removal import nothing_to_lose
@@ -19,11 +19,14 @@ def run(ctx: Context) -> Iterator[Finding]:
     cut = [losing for losing in found.services if _cut(ctx, found, losing)]
     if not cut or nothing_to_lose(ctx):
         return
-    alike: dict[tuple[Level, Direction, str], list[Losing]] = {}
+    alike: dict[tuple[Level, Direction, str, tuple[str, ...], bool], list[Losing]] = {}
     for losing in cut:
+        # Of one that an Ingress or the API server uses another check may speak.
+        used = any(not isinstance(r, Workload) for r in ctx.cluster.referrers_of(*losing.service.key))
         doubt = found.doubt(losing, _EVERYBODY)
-        alike.setdefault((_level(found, losing), losing.direction, doubt), []).append(losing)
-    for (level, direction, doubt), every in alike.items():
+        key = (_level(found, losing), losing.direction, doubt, losing.due_to(ctx), used)
+        alike.setdefault(key, []).append(losing)
+    for (level, direction, doubt, causes, _), every in alike.items():
         names = [losing.service.metadata.name for losing in every]
         which = f"Service{'s' if len(names) > 1 else ''} {enumerate_some(names)}"
         yield Finding(
@@ -33,6 +36,8 @@ def run(ctx: Context) -> Iterator[Finding]:
             level,
             f"{direction} {','.join(names)}",
             means=doubt,
+            causes=causes,
+            lost=tuple(losing.lost for losing in every),
             detail=f"until now {_who(ctx, found, every[0])} could reach {_it(every)}",
         )
 

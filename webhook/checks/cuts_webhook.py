@@ -54,6 +54,8 @@ def run(ctx: Context) -> Iterator[Finding]:
                 level,
                 f"{losing.direction} {name}",
                 means=_consequence(records) if certain else doubt or "it is no pod",
+                causes=losing.due_to(ctx),
+                lost=(losing.lost,),
                 detail=f"{kinds} sends it there, on {ports}; a rule for the API server's addresses will do",
             )
 

@@ -4,7 +4,7 @@ A `Ports` is a sorted tuple of ranges that neither touch nor overlap, on one lin
 and SCTP each 65536 further on. So a union of whole protocols is just another set, and two equal sets are equal tuples.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final, TypeAlias
 
@@ -87,6 +87,11 @@ def subtraction(one: Ports, other: Ports) -> Ports:
         if start <= last:
             found.append((start, last))
     return tuple(found)
+
+
+def numbers_of(ports: Ports) -> Iterator[tuple[int, int]]:
+    """The first and the last of each range, whatever its protocol."""
+    return ((first & 0xFFFF, last & 0xFFFF) for first, last in ports)
 
 
 @lru_cache(maxsize=1 << 12)
