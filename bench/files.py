@@ -12,14 +12,16 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bench import table
+from bench import repository, table
 from bench.generate import SIZES, Size, write
 
 _ROUNDS: Final = {"M": 7, "L": 3}
+_FILES: Final = 2_000
+_ROUNDS_OF_FILES: Final = 5
 _TELL: Final = """
 import json, re, time
 from pathlib import Path
@@ -63,6 +65,9 @@ def main() -> None:
     for name in ("M", "L"):
         with tempfile.TemporaryDirectory() as scratch:
             _compare(name, SIZES[name], Path(scratch))
+    for what, per_file in (("one object each", True), ("from one object to a dozen each", False)):
+        with tempfile.TemporaryDirectory() as scratch:
+            _check(f"{_FILES:,} files of a repository, {what}", Path(scratch), per_file=per_file)
 
 
 def _compare(name: str, size: Size, folder: Path) -> None:
@@ -81,17 +86,37 @@ def _compare(name: str, size: Size, folder: Path) -> None:
         "json": (_COMMAND, ["connectivity", str(before), "-o", "json"]),
         "diff": (_COMMAND, ["diff", str(before), str(after)]),
     }
-    taken: dict[str, list[_Taken]] = {what: [] for what in runs}
-    for round_ in range(_ROUNDS[name] + 1):
-        for what, (program, arguments) in runs.items():
-            one = _run(program, arguments, folder)
-            if round_:  # the first compiles
-                taken[what].append(one)
+    taken = _rounds(runs, _ROUNDS[name], folder)
     _print(name, size, sum(Path(file).stat().st_size for file in files), taken)
 
 
+def _check(title: str, scratch: Path, *, per_file: bool) -> None:
+    """`netadmit check` of many files beside the time in which PyYAML reads them: what is read by objects, not events,
+    is what any program has to wait for that looks at manifests.
+    """
+    folder = scratch / "manifests"
+    repository.write(folder, _FILES, per_file=per_file)
+    files = [str(file) for file in sorted(folder.rglob("*.yaml"))]
+    runs: dict[str, tuple[str, Sequence[str]]] = {
+        "objects": (_OBJECTS, files),
+        "check": (_COMMAND, ["check", str(folder)]),
+        "json": (_COMMAND, ["check", str(folder), "-o", "json"]),
+    }
+    taken = _rounds(runs, _ROUNDS_OF_FILES, scratch)
+    middle = _middle(taken)
+    table.title(f"{title}, {sum(Path(file).stat().st_size for file in files) / 1e6:.1f} MB")
+    table.line("PyYAML's objects (CSafeLoader), without the start of its process", f"{middle['objects']:.3f} s")
+    for label, what in (
+        ("netadmit check, from start to end", "check"),
+        ("netadmit check -o json, with effects", "json"),
+    ):
+        beside = f"{middle[what]:.3f} s  "
+        table.at_most(label, middle[what] / middle["objects"], 2, "× reading", beside=beside)
+    table.at_most("most memory of these", max(o.mebibytes for w in ("check", "json") for o in taken[w]), 256, "MiB")
+
+
 def _print(name: str, size: Size, total: int, taken: dict[str, list[_Taken]]) -> None:
-    middle = {what: statistics.median(one.seconds for one in runs) for what, runs in taken.items()}
+    middle = _middle(taken)
     peak = max(one.mebibytes for what in ("connectivity", "json", "diff") for one in taken[what])
     table.title(
         f"{name}: files of {size.namespaces} namespaces, {size.pods:,} pods, {size.policies:,} policies, "
@@ -110,6 +135,21 @@ def _print(name: str, size: Size, total: int, taken: dict[str, list[_Taken]]) ->
     compared("netadmit connectivity -o json", "json", 1, 2)
     compared("netadmit diff of two folders, one policy changed", "diff", 2, 2)
     table.at_most("most memory of these", peak, 1024, "MiB")
+
+
+def _rounds(runs: Mapping[str, tuple[str, Sequence[str]]], rounds: int, folder: Path) -> dict[str, list[_Taken]]:
+    """What each of these took, in turns: what else the machine does falls on all of them."""
+    taken: dict[str, list[_Taken]] = {what: [] for what in runs}
+    for round_ in range(rounds + 1):
+        for what, (program, arguments) in runs.items():
+            one = _run(program, arguments, folder)
+            if round_:  # the first compiles
+                taken[what].append(one)
+    return taken
+
+
+def _middle(taken: Mapping[str, Sequence[_Taken]]) -> dict[str, float]:
+    return {what: statistics.median(one.seconds for one in runs) for what, runs in taken.items()}
 
 
 def _run(program: str, arguments: Sequence[str], folder: Path) -> _Taken:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from bench import repository
 from bench.generate import SIZES, Size, objects, records, write
 from webhook.audit import audit
+from webhook.cli.check import judge_files
 from webhook.model.cluster import Cluster
 from webhook.model.objects import KINDS, NETWORK_POLICY, POD
 from webhook.pipeline import Judge
@@ -49,3 +51,17 @@ def test_nothing_in_it_is_a_mistake() -> None:
     cluster = Cluster.of(records(SIZES["S"]), complete=True)
     said = [ruling for judgement in audit(Judge(), cluster) for ruling in judgement.verdict.rulings]
     assert [ruling for ruling in said if ruling.action is not Action.IGNORE] == []
+
+
+@pytest.mark.parametrize("per_file", [True, False])
+def test_a_repository_has_so_many_files_and_nothing_in_it_is_a_mistake(tmp_path: Path, *, per_file: bool) -> None:
+    repository.write(tmp_path / "manifests", 60, per_file=per_file)
+    files = list((tmp_path / "manifests").rglob("*.yaml"))
+    assert len(files) == 60
+    state = FileState()
+    reviewed = state.review([str(tmp_path / "manifests")])
+    assert (len(reviewed) == 60) is per_file
+    results = judge_files(Judge(), state, reviewed)
+    assert results.objects > 25
+    assert results.problems == ()
+    assert [r.ruling.finding.line for r in results.results if r.ruling.action is not Action.IGNORE] == []

@@ -16,6 +16,7 @@ from webhook.enforcement import Enforcement, Pin, enforcement_of
 from webhook.model.cluster import Cluster, PodClass
 from webhook.model.manifest import Manifest
 from webhook.model.objects import NAMESPACE, Labels, LabelSelector, Namespace, NetworkPolicy, Service
+from webhook.model.schema import Decoding, decode
 from webhook.model.selectors import Selector, compile_selector, equality_selector
 from webhook.terminal import count as count  # noqa: PLC0414 - every check counts
 from webhook.terminal import enumerate_some as enumerate_some  # noqa: PLC0414
@@ -246,6 +247,11 @@ class Context:
         """The object under review; only for checks that judge Services."""
         assert isinstance(self.judged, Service)  # noqa: S101
         return self.judged
+
+    @cached_property
+    def decoding(self) -> Decoding | None:
+        """What the API server makes of the text that the object comes from; None where there is none."""
+        return decode(self.manifest.data) if self.manifest else None
 
     @property
     def sees_whole(self) -> bool:

@@ -7,16 +7,19 @@ Deployment, and clients with opt-in labels come later by design.
 from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 
-from webhook.check import CREATE, Context, View, count
-from webhook.model.cluster import PodClass
+from webhook.check import CREATE, Context, Disclosure, View, count
+from webhook.model.cluster import Cluster, PodClass
 from webhook.model.objects import HELM_RELEASE, NAME_LABEL, NAMESPACE, POD, NetworkPolicy, ObjectMeta, Service
 from webhook.model.selectors import NearMiss, Selector, looks_misspelt, near_miss
 
 _SETTLE_SECONDS: Final = 300
 """How long what belongs together may take to arrive (CHECKS.md, conduct 1)."""
+_MOST_REMEMBERED: Final = 1000
+"""Selectors whose nearest namespace is kept."""
 _WITHOUT_N: Final = "default"
 """Where kubectl puts what names no namespace."""
 
@@ -169,6 +172,29 @@ def rendered_by_helm(metadata: ObjectMeta) -> bool:
 
 def of_near_namespace(ctx: Context, selector: Selector) -> Evidence | None:
     """Rules (a) and (c) for a namespaceSelector: a value is a namespace's name, or nearly a label that one carries."""
+    if ctx.disclosure is Disclosure.REQUESTER:
+        return _of_near_namespace(ctx, selector)  # who asks is another each time
+    kept = _near_namespaces.get(ctx.cluster)
+    if kept is None or kept[0] != ctx.cluster.generation or len(kept[1]) > _MOST_REMEMBERED:
+        kept = _near_namespaces[ctx.cluster] = ctx.cluster.generation, {}
+    known = kept[1].get((selector, ctx.disclosure))
+    if known is None:
+        before = ctx.steps
+        evidence = _of_near_namespace(ctx, selector)
+        kept[1][selector, ctx.disclosure] = before - ctx.steps, evidence
+        return evidence
+    steps, evidence = known
+    ctx.spend(steps)  # as if it were looked for anew: what one policy may cost must not depend on those before it
+    return evidence
+
+
+_near_namespaces: Final[
+    WeakKeyDictionary[Cluster, tuple[int, dict[tuple[Selector, Disclosure], tuple[int, Evidence | None]]]]
+] = WeakKeyDictionary()
+"""Every namespace is compared: in files that are judged together, the same selectors stand in policy after policy."""
+
+
+def _of_near_namespace(ctx: Context, selector: Selector) -> Evidence | None:
     for term in selector.terms:
         # A term that some namespace satisfies is not the one that fails.
         if term.operator != "In" or term.key == NAME_LABEL or ctx.namespaces_matching(Selector((term,))):

@@ -66,6 +66,10 @@ def _under_way(ctx: Context) -> Change:
 def _of_all(ctx: Context) -> Change:
     """What is the same for every policy that is judged: the files' together change the state, what is there nothing."""
     _weigh(ctx, ctx.policy)
+    return _of_files_or_state(ctx)
+
+
+def _of_files_or_state(ctx: Context) -> Change:
     cluster, graph = ctx.cluster, graph_of(ctx.cluster)
     generation, found = graph.kept.get(ctx.view, (-1, None))
     if generation != cluster.generation or not isinstance(found, Change):
@@ -73,6 +77,13 @@ def _of_all(ctx: Context) -> Change:
         found = Change(graph, before, {})
         graph.kept[ctx.view] = cluster.generation, found
     return found
+
+
+def in_force(ctx: Context) -> Scenario:
+    """The policies of the state as they are; those of files count, too."""
+    if ctx.view is View.ADMISSION:
+        return Scenario(graph_of(ctx.cluster))
+    return _of_files_or_state(ctx).after  # what it knows of rows, it knows for all objects of the run
 
 
 def prepare(cluster: Cluster) -> None:

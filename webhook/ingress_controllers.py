@@ -125,7 +125,7 @@ _BY_LABEL: Final = tuple(dict.fromkeys(next(iter(labels.items())) for f in _FAMI
 def may_run_in(ctx: Context, namespace: str) -> bool:
     """Whether any pod of a namespace looks like a controller's, by its labels: cheap to ask before looking for one."""
     ctx.spend(len(ctx.cluster.classes(namespace)))
-    return any(c.labels.get(key) == value for c in ctx.cluster.classes(namespace) for key, value in _BY_LABEL)
+    return any(ctx.cluster.carried(namespace, key, value) for key, value in _BY_LABEL)
 
 
 class Controller(Struct, frozen=True):

@@ -217,6 +217,7 @@ class Judge:
         self.config = config or Config()
         self.checks = tuple(all_checks() if checks is None else checks)
         self.check_ids = frozenset(check.id for check in self.checks)
+        self._checks_of: dict[tuple[str, bool, Operation], Sequence[Check]] = {}
         self._on_crash = on_crash
         self._clock = clock
         self.deletions = deletions
@@ -395,13 +396,7 @@ class Judge:
         unfinished: list[str] = []
         left = MOST_STEPS if ctx.view is View.ADMISSION else _MOST_STEPS_OF_FILES
         config = self.config.of(ctx.namespace)
-        for check in self.checks:
-            if check.files_only:
-                applies = ctx.manifest is not None and ctx.view is View.CHECK
-            else:
-                applies = ctx.judged is not None and ctx.judged.kind in check.judges
-            if not applies or ctx.operation not in check.operations:
-                continue
+        for check in self._applicable(ctx):
             ctx.steps = share = left // 2
             findings: list[tuple[Finding, tuple[Listing, ...]]] = []
             ctx.wished = {}
@@ -419,6 +414,19 @@ class Judge:
                 level = config.level(check.id, check.level if finding.level is None else finding.level)
                 statements.append(_Statement.of(check, finding, level, wished))
         return statements, unfinished
+
+    def _applicable(self, ctx: Context) -> Sequence[Check]:
+        """The checks that look at such an object; found once for all that are of one sort."""
+        kind = ctx.judged.kind if ctx.judged else ""
+        sort = kind, ctx.manifest is not None and ctx.view is View.CHECK, ctx.operation
+        found = self._checks_of.get(sort)
+        if found is None:
+            found = self._checks_of[sort] = [
+                check
+                for check in self.checks
+                if (sort[1] if check.files_only else kind in check.judges) and ctx.operation in check.operations
+            ]
+        return found
 
     def _mode(self, ctx: Context) -> Mode:
         own = self.config.settings_of(ctx.namespace)

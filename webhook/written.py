@@ -46,10 +46,14 @@ _memory: Final[WeakKeyDictionary[Context, Written | None]] = WeakKeyDictionary()
 
 def _look(ctx: Context) -> Written | None:
     text = _text(ctx)
-    decoding = decode(text) if text is not None else None
-    # A wrong type is refused by the API server, in every mode of validation.
-    if text is None or decoding is None or decoding.mistyped:
+    if text is None:
         return None
+    decoding = ctx.decoding if ctx.view is View.CHECK else decode(text)
+    # A wrong type is refused by the API server, in every mode of validation.
+    if decoding is None or decoding.mistyped:
+        return None
+    if ctx.view is View.CHECK and decoding.data is text:  # nothing was dropped: the policy was made of all of it
+        return Written(text, decoding, ctx.policy)
     try:
         stored = convert(NetworkPolicy.kind, decoding.data)
     except DecodeError:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Final
 
 from webhook.check import Check, Context, Example, Finding, Level, View, enumerate_some
@@ -167,14 +168,23 @@ class _Server:
         self._listed = tuple(listed)
         self._ports = joined(r for n in self.numbers for r in port_range("TCP", n, n))
         self._bits = bits_of([self._graph.atom_at(n).number for n in listed])
-        service = ctx.cluster.get(SERVICE, _API_SERVER)
+        self._ctx = ctx
+
+    @cached_property
+    def _sees_services(self) -> bool | None:
+        return sees_service_addresses(self._ctx)
+
+    @cached_property
+    def _service_bits(self) -> int:
+        if self._sees_services is False:
+            return 0
+        service = self._ctx.cluster.get(SERVICE, _API_SERVER)
         own = [service.spec.cluster_ip, *service.spec.cluster_ips] if isinstance(service, Service) else []
         atoms = [self._graph.atom_at(n) for a in own if (n := parse_address(a)) is not None]
-        self._sees_services = sees_service_addresses(ctx)
         if self._sees_services is None:
             # Who writes just this address knows, it may be, an engine that sees it.
             atoms = [atom for atom in atoms if atom.first == atom.last]
-        self._service_bits = 0 if self._sees_services is False else bits_of([atom.number for atom in atoms])
+        return bits_of([atom.number for atom in atoms])
 
     @property
     def known(self) -> bool:

@@ -3,10 +3,20 @@
 from collections.abc import Iterator
 from itertools import chain
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from webhook.check import CREATE, Check, Context, Example, Finding, Level, View
 from webhook.dns import dns_of
-from webhook.model.objects import HTTPRoute, Ingress, Service
+from webhook.model.cluster import Cluster
+from webhook.model.objects import (
+    ADMIN_POLICIES,
+    HTTP_ROUTE,
+    INGRESS,
+    SERVICE,
+    HTTPRoute,
+    Ingress,
+    Service,
+)
 
 _TOP_LEVEL: Final = frozenset({"com", "net", "org", "io"})
 """Top-level domains under which names of the outside are looked up everywhere, and that nobody uses for anything else:
@@ -37,27 +47,50 @@ def run(ctx: Context) -> Iterator[Finding]:
         yield Finding("metadata.name", message, level=Level.NOTE, value=short)
 
 
+class _Names:
+    """The host names of the outside that objects of a cluster have, each looked for once."""
+
+    def __init__(self) -> None:
+        self.hosts_at = self.names_at = -1
+        self.hosts: dict[str, str] = {}
+        """With the kind of the first object that has it."""
+        self.names: set[str] = set()
+        """Those of Services of the type ExternalName."""
+
+
+_memory: Final[WeakKeyDictionary[Cluster, _Names]] = WeakKeyDictionary()
+
+
+def _names_of(cluster: Cluster) -> _Names:
+    return _memory.setdefault(cluster, _Names())
+
+
 def _used_as_host(ctx: Context, short: str) -> str:
     """The kind of an object that has this host name; empty where none is known."""
-    routing: Iterator[Ingress | HTTPRoute] = chain(ctx.cluster.ingresses, ctx.cluster.http_routes)
-    for record in routing:
-        ctx.spend()
-        if short in record.hosts:
-            return record.kind.rpartition("/")[2]
-    for policy in ctx.cluster.admin_policies:
-        for rule in policy.egress:
-            ctx.spend(1 + len(rule.peers))
-            if any(short in peer.domain_names for peer in rule.peers):
-                return policy.kind.rpartition("/")[2]
-    return ""
+    cluster, kept = ctx.cluster, _names_of(ctx.cluster)
+    now = cluster.revision(INGRESS, HTTP_ROUTE, *ADMIN_POLICIES)
+    if kept.hosts_at != now:
+        kept.hosts_at, kept.hosts = now, {}
+        routing: Iterator[Ingress | HTTPRoute] = chain(cluster.ingresses, cluster.http_routes)
+        for record in routing:
+            for host in record.hosts:
+                kept.hosts.setdefault(host, record.kind.rpartition("/")[2])
+        for policy in cluster.admin_policies:
+            for name in (n for rule in policy.egress for peer in rule.peers for n in peer.domain_names):
+                kept.hosts.setdefault(name, policy.kind.rpartition("/")[2])
+    ctx.spend()
+    return kept.hosts.get(short, "")
 
 
 def _is_external_name(ctx: Context, short: str) -> bool:
-    for service in ctx.cluster.services:
-        ctx.spend()
-        if service.spec.external_name.rstrip(".") == short and service.spec.type == "ExternalName":
-            return True
-    return False
+    cluster, kept = ctx.cluster, _names_of(ctx.cluster)
+    now = cluster.revision(SERVICE)
+    if kept.names_at != now:
+        kept.names_at = now
+        specs = (service.spec for service in cluster.services)
+        kept.names = {spec.external_name.rstrip(".") for spec in specs if spec.type == "ExternalName"}
+    ctx.spend()
+    return short in kept.names
 
 
 _SERVICE = """

@@ -10,7 +10,7 @@ from webhook.model.validation import refused
 def run(ctx: Context) -> Iterator[Finding]:
     if ctx.manifest is None:
         return
-    for problem in refused(ctx.manifest.data):
+    for problem in refused(ctx.manifest.data, ctx.decoding):
         path = format_path(problem.path)
         yield Finding(path, problem.message, problem.remedy, value=path, detail=problem.detail)
 

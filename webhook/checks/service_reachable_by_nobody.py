@@ -6,12 +6,12 @@ from typing import Final
 from webhook.backends import matched, target_ports
 from webhook.check import Check, Context, Example, Finding, Level, View, enumerate_some
 from webhook.evidence import comes_before_other_policies
-from webhook.impact import affected, members
+from webhook.impact import affected, in_force, members
 from webhook.model.objects import NETWORK_POLICY, NODE, POD, WORKLOADS, Service
 from webhook.other_policies import May, other_policies
 from webhook.reach.change import let_through
 from webhook.reach.cidr import parse_address, parse_cidr
-from webhook.reach.graph import Cell, graph_of
+from webhook.reach.graph import Cell
 from webhook.reach.policy import EGRESS, INGRESS, BlockPeer, Peer, Policy
 from webhook.reach.ports import NO_PORTS, Ports, describe, intersection, port_range, union
 from webhook.reach.relation import bits_of, numbers
@@ -31,7 +31,7 @@ _OF_PODS: Final = tuple(
 def run(ctx: Context) -> Iterator[Finding]:
     if nothing_to_lose(ctx) or not matched(ctx, ctx.service):
         return
-    scenario = Scenario(graph_of(ctx.cluster))
+    scenario = in_force(ctx)
     behind = _unreached(ctx, ctx.service, scenario)
     if behind:
         yield _finding(ctx, scenario, behind)

@@ -4,13 +4,10 @@ from collections.abc import Iterator
 
 from webhook.check import Check, Context, Example, Finding, Level, View
 from webhook.model.manifest import format_path
-from webhook.model.schema import unknown_fields
 
 
 def run(ctx: Context) -> Iterator[Finding]:
-    if ctx.manifest is None:
-        return
-    for problem in unknown_fields(ctx.manifest.data):
+    for problem in ctx.decoding.unknown if ctx.decoding else ():
         path = format_path(problem.path)
         means, detail = "kubectl refuses it", "other clients have it dropped without a word"
         yield Finding(path, problem.message, problem.remedy, value=path, means=means, detail=detail)

@@ -201,6 +201,7 @@ class Cluster:
         self.generation = 0
         """Grows with every change: what is derived from the state may be kept until it does."""
         self._revisions: Counter[str] = Counter()
+        self._names: tuple[int, Sequence[str]] = (-1, ())
 
     @classmethod
     def of(cls, records: Iterable[Record], *, complete: bool = False) -> "Cluster":
@@ -526,9 +527,12 @@ class Cluster:
             return True
         return False if self.complete(NAMESPACE) else None
 
-    def namespace_names(self) -> list[str]:
+    def namespace_names(self) -> Sequence[str]:
         """The names of all namespaces of which anything is known, sorted."""
-        return sorted({key[1] for key in self._objects[NAMESPACE]} | {name for name in self._population if name})
+        if self._names[0] != self.generation:
+            names = {key[1] for key in self._objects[NAMESPACE]} | {name for name in self._population if name}
+            self._names = self.generation, sorted(names)
+        return self._names[1]
 
     def namespaces_matching(self, selector: Selector) -> list[Namespace]:
         """The namespaces that a namespaceSelector matches, by name."""
@@ -550,6 +554,10 @@ class Cluster:
         if namespace is None:
             return self._by_labels.values()
         return self._by_namespace.get(namespace, {})
+
+    def carried(self, namespace: str, key: str, value: str) -> bool:
+        """Whether any pod or template of a namespace has this label."""
+        return (namespace, key, value) in self._by_value_here
 
     def class_of(self, kind: str, key: Key) -> PodClass | None:
         """The class of a pod or template; None for one that is not there, or stands for no pods."""

@@ -237,9 +237,37 @@ def decode(data: Mapping[str, Any]) -> Decoding | None:
     schema = schema_of(data)
     if schema is None:
         return None
+    written = data if isinstance(data, dict) else dict(data)
+    if _is_sound(schema, written):  # nearly all are: nothing to leave out, and no paths to write down
+        return Decoding(written, (), ())
     walk = _Walk(schema)
-    clean = walk.fields(schema, dict(data), ())
+    clean = walk.fields(schema, written, ())
     return Decoding(clean, tuple(walk.unknown), tuple(walk.mistyped))
+
+
+def _is_sound(of: Type, value: Any) -> bool:
+    """Whether all of a value is known, of the right type, and none of it null: decoding leaves it as it is."""
+    sort = of.__class__
+    if sort is Fields:
+        if value.__class__ is not dict:
+            return False
+        known = of.fields  # type: ignore[union-attr]
+        for name, inner in value.items():
+            field = known.get(name)
+            if field is STRING:
+                if inner.__class__ is not str:
+                    return False
+            elif field is None or not _is_sound(field, inner):
+                return False
+        return True
+    if sort is ListOf:
+        if value.__class__ is not list:
+            return False
+        element = of.of  # type: ignore[union-attr]
+        return False not in [_is_sound(element, inner) for inner in value]
+    if of is STRINGS:
+        return value.__class__ is dict and {*map(type, value.values())} <= {str}
+    return value is not None and _fits(of, value)  # type: ignore[arg-type]
 
 
 def unknown_fields(data: Mapping[str, Any]) -> list[FieldProblem]:

@@ -4,14 +4,14 @@ Source: k8s.io/apimachinery pkg/labels/selector.go and pkg/apis/meta/v1/helpers.
 ANDed; an empty selector matches everything; NotIn and DoesNotExist also match objects without the key.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
 
 from webhook.model.manifest import format_path
-from webhook.model.objects import Labels, LabelSelector
+from webhook.model.objects import Labels, LabelSelector, LabelSelectorRequirement
 
 
 class Term(Struct, frozen=True):
@@ -79,19 +79,35 @@ class Selector(Struct, frozen=True):
         return ",".join(map(str, self.terms)) or "everything"
 
 
+_MOST_REMEMBERED: Final = 16
+"""Labels, or values, of a selector that is kept compiled; people write fewer."""
+
+
 def compile_selector(selector: LabelSelector) -> Selector:
     """Compiles a LabelSelector of the API (a nil selector, which matches nothing, is the caller's to know)."""
-    terms = [Term(k, "In", frozenset((v,)), format_path(("matchLabels", k))) for k, v in selector.match_labels.items()]
-    terms += [
-        Term(e.key, e.operator, frozenset(e.values), f"matchExpressions[{i}]")
-        for i, e in enumerate(selector.match_expressions)
-    ]
+    labels, expressions = selector.match_labels, selector.match_expressions
+    if len(labels) + len(expressions) + sum([len(e.values) for e in expressions]) <= _MOST_REMEMBERED:
+        return _compiled(tuple(labels.items()), expressions)  # every check asks for the same few
+    return _compile(labels.items(), expressions)
+
+
+def _compile(labels: Iterable[tuple[str, str]], expressions: Sequence[LabelSelectorRequirement]) -> Selector:
+    terms = [Term(k, "In", frozenset((v,)), format_path(("matchLabels", k))) for k, v in labels]
+    terms += [Term(e.key, e.operator, frozenset(e.values), f"matchExpressions[{i}]") for i, e in enumerate(expressions)]
     return Selector(tuple(terms))
+
+
+_compiled = lru_cache(maxsize=4096)(_compile)
 
 
 def equality_selector(labels: Labels) -> Selector:
     """Compiles a Service's selector, a plain map of labels."""
-    return Selector(tuple(Term(k, "In", frozenset((v,)), format_path((k,))) for k, v in labels.items()))
+    return _equality(tuple(labels.items()))
+
+
+@lru_cache(maxsize=4096)
+def _equality(labels: tuple[tuple[str, str], ...]) -> Selector:
+    return Selector(tuple(Term(k, "In", frozenset((v,)), format_path((k,))) for k, v in labels))
 
 
 _MOST_COMPARED: Final = 100

@@ -6,14 +6,15 @@ pkg/api/validation/objectmeta.go, pkg/apis/meta/v1/validation, pkg/api/validate/
 depends on the cluster (address and port ranges, what is taken, dual-stack) is left out.
 """
 
+import functools
 import ipaddress
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from webhook.model.manifest import FieldPath
-from webhook.model.schema import NETWORK_POLICY, FieldProblem, decode, schema_of
+from webhook.model.schema import NETWORK_POLICY, Decoding, FieldProblem, decode, schema_of
 
 Problems: TypeAlias = Iterator[FieldProblem]
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -22,22 +23,24 @@ _OUR_GROUPS = {"NetworkPolicy": ("networking.k8s.io/", "networking/", "extension
 _API_VERSIONS = {"NetworkPolicy": "networking.k8s.io/v1", "Service": "v1"}
 
 
-def refused(data: Mapping[str, Any]) -> list[FieldProblem]:
+def refused(data: Mapping[str, Any], decoding: Decoding | None = None) -> list[FieldProblem]:
     """All that the API server of Kubernetes 1.36 and later refuses about a new object; empty when it accepts it.
 
     ``data`` is the object as it was written, before any defaulting. Other kinds than NetworkPolicy and Service are
     never refused. Unknown fields are not in it (`schema.unknown_fields`): they depend on how the object is sent. A
-    missing namespace is no problem, kubectl fills it in.
+    missing namespace is no problem, kubectl fills it in. ``decoding`` is what `decode` made of it, where that is known.
     """
     schema = schema_of(data)
     if schema is None:
         return list(_api_version(data))
-    decoding = decode(data)
+    decoding = decoding or decode(data)
     if decoding is None:  # pragma: no cover - what has a schema can be decoded
         return []
     found = [*_object_meta(decoding.data, is_policy=schema is NETWORK_POLICY)]
     spec = decoding.data.get("spec", {})
     found += _policy_spec(spec) if schema is NETWORK_POLICY else _service(decoding.data, spec)
+    if not decoding.mistyped:
+        return found
     wrong = [problem.path for problem in decoding.mistyped]  # what follows from a field that was left out is no news
     return [*decoding.mistyped, *(one for one in found if not any(_overlap(one.path, path) for path in wrong))]
 
@@ -92,6 +95,16 @@ def _each(path: FieldPath, value: Any, details: Iterable[str]) -> Problems:
         yield _invalid(path, value, detail)
 
 
+def _once(details: Callable[..., Iterator[str]]) -> Callable[..., Sequence[str]]:
+    """What is wrong with a text, found out once: the same names and labels are in every file."""
+
+    @functools.lru_cache(maxsize=4096)
+    def found(*args: str) -> Sequence[str]:
+        return tuple(details(*args))
+
+    return found
+
+
 # --- names, labels, annotations (apimachinery pkg/api/validate/content, pkg/util/validation) --------------------------
 
 _DNS_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -115,6 +128,7 @@ def _size(text: str) -> int:
     return len(text.encode(errors="surrogatepass"))
 
 
+@_once
 def _dns_label(value: str) -> Iterator[str]:
     if _size(value) > 63:
         yield "must be no more than 63 characters"
@@ -131,6 +145,7 @@ def _dns_label(value: str) -> Iterator[str]:
             )
 
 
+@_once
 def _dns_subdomain(value: str, unit: str = "characters") -> Iterator[str]:
     if _size(value) > 253:
         yield f"must be no more than 253 {unit}"
@@ -143,6 +158,7 @@ def _dns_subdomain(value: str, unit: str = "characters") -> Iterator[str]:
         )
 
 
+@_once
 def _label_key(value: str) -> Iterator[str]:
     """A qualified name: ``name`` or ``prefix.example/name``."""
     examples = ("MyName", "my.name", "123-abc")
@@ -165,6 +181,7 @@ def _label_key(value: str) -> Iterator[str]:
         yield f"name part {_regex_error(_LABEL_TEXT, _LABEL_KEY, *examples)}"
 
 
+@_once
 def _label_value(value: str) -> Iterator[str]:
     if _size(value) > 63:
         yield "must be no more than 63 bytes"
@@ -175,8 +192,9 @@ def _label_value(value: str) -> Iterator[str]:
 
 def _labels(labels: Mapping[str, str], path: FieldPath) -> Problems:
     for key, value in labels.items():
-        yield from _each((*path, key), key, _label_key(key))
-        yield from _each((*path, key), value, _label_value(value))
+        if _label_key(key) or _label_value(value):
+            yield from _each((*path, key), key, _label_key(key))
+            yield from _each((*path, key), value, _label_value(value))
 
 
 def _object_meta(data: Mapping[str, Any], *, is_policy: bool) -> Problems:
@@ -284,6 +302,7 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
+@functools.lru_cache(maxsize=4096)
 def _sloppy_network(text: str) -> Network | None:
     address_text, _, bits = text.partition("/")
     address = _sloppy_address(address_text)
@@ -307,20 +326,27 @@ def _ip(path: FieldPath, text: str) -> Problems:
 
 
 def _cidr(path: FieldPath, text: str) -> Problems:
+    if wrong := _wrong_cidr(text):
+        yield _invalid(path, text, *wrong)
+
+
+@functools.lru_cache(maxsize=4096)
+def _wrong_cidr(text: str) -> tuple[str, ...]:
+    """What is wrong with a range, and perhaps what to write; nothing where it is right."""
     network = _sloppy_network(text)
     if network is None:
         remedy = f"write {text}/{address.max_prefixlen}" if (address := _address(text)) else ""
-        yield _invalid(path, text, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)", remedy)
-        return
+        return "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)", remedy
     address_text, _, bits = text.partition("/")
     address = _address(address_text)
     if address is None or (len(bits) > 1 and bits.startswith("0")):
-        yield _invalid(path, text, "must not have leading 0s in IP or prefix length", f"write {network}")
-    elif _is_mapped(address):
-        yield _invalid(path, text, "must not have an IPv4-mapped IPv6 address")
-    elif address != network.network_address:
+        return "must not have leading 0s in IP or prefix length", f"write {network}"
+    if _is_mapped(address):
+        return ("must not have an IPv4-mapped IPv6 address",)
+    if address != network.network_address:
         one = f"{address}/{address.max_prefixlen}"
-        yield _invalid(path, text, "must not have bits set beyond the prefix length", f"write {network} or {one}")
+        return "must not have bits set beyond the prefix length", f"write {network} or {one}"
+    return ()
 
 
 def _external_ip(path: FieldPath, text: str) -> Problems:
@@ -403,7 +429,8 @@ def _policy_port(port: Mapping[str, Any], path: FieldPath) -> Problems:
 
 def _peer(peer: Mapping[str, Any], path: FieldPath) -> Problems:
     for name in ("podSelector", "namespaceSelector"):
-        yield from _selector(peer.get(name, {}), (*path, name))
+        if name in peer:
+            yield from _selector(peer[name], (*path, name))
     if "ipBlock" in peer:
         yield from _ip_block(peer["ipBlock"], (*path, "ipBlock"))
     if not peer:

@@ -137,6 +137,7 @@ class Change:
         self._partners = Partners(graph)
         self._kept: dict[tuple[bool, Cell, Direction], Relation] = {}
         self._touched: dict[tuple[str, Direction], Sequence[Cell]] = {}
+        self._under: dict[tuple[str, Direction], dict[str, list[Cell]]] = {}
 
     @property
     def near(self) -> Iterator[Cell]:
@@ -171,6 +172,18 @@ class Change:
                 and any(self.before.row(cell, direction, p) != self.after.row(cell, direction, p) for p in planes)
             ]
         return found
+
+    def touched_under(self, policy: Key, direction: Direction) -> Sequence[Cell]:
+        """Those that are under one policy, before or after."""
+        namespace, name = policy
+        found = self._under.get((namespace, direction))
+        if found is None:
+            found = self._under[namespace, direction] = {}
+            for cell in self.touched_in(namespace, direction):
+                stacks = (scenario.stack(cell, direction) for scenario in (self.before, self.after))
+                for under in dict.fromkeys(policy.name for stack in stacks for policy in stack.own):
+                    found.setdefault(under, []).append(cell)
+        return found.get(f"{namespace}/{name}", ())
 
     def isolated(self, direction: Direction) -> list[Cell]:
         """The cells that no NetworkPolicy isolated before, and some does after."""

@@ -51,7 +51,8 @@ from webhook.reach.relation import bits_of
 NamedPorts: TypeAlias = tuple[tuple[str, str, int], ...]
 """Name, protocol and number of every container port that has a name, sorted."""
 
-_FOLLOWED: Final = frozenset({NAMESPACE, NODE, POD, *WORKLOADS, *OTHER_CONTROLLERS, NETWORK_POLICY, *ADMIN_POLICIES})
+_FOLLOWED: Final = (NAMESPACE, NODE, POD, *WORKLOADS, *OTHER_CONTROLLERS, NETWORK_POLICY, *ADMIN_POLICIES)
+"""In an order of its own: numbers, and with them the order of answers, are the same in every run."""
 StackOf: TypeAlias = Callable[["Cell", Direction], "Stack"]
 _MOST_STALE_ATOMS: Final = 5_000
 """Borders that only hypothetical policies have drawn; beyond that the outside is cut anew."""

@@ -84,16 +84,24 @@ def words_of(problem: InputError) -> str:
     return ": ".join(part for part in (problem.path, problem.message) if part)
 
 
-def in_file_order(results: Iterable[Result]) -> Sequence[Result]:
-    """Results by their place in the text; files stay in the order in which they were read, and what has no text."""
-    files: dict[str, int] = {}
+def in_file_order(results: Sequence[Result], least: Level = Level.NOTE) -> Sequence[Result]:
+    """Results by their place in the text; files stay in the order in which they were read, and what has no text.
+
+    Args:
+        results: in the order of the files.
+        least: those below it are left out, and not even looked for: the text is read anew for places.
+    """
+    files = {file: i for i, file in enumerate(dict.fromkeys(map(_file, results)))}
 
     def place(result: Result) -> tuple[int, int, int]:
-        number = files.setdefault(result.manifest.file if result.manifest else "", len(files))
         at = result.position
-        return (number, at.line, at.column) if at else (number, 0, 0)
+        return (files[_file(result)], at.line, at.column) if at else (files[_file(result)], 0, 0)
 
-    return sorted(results, key=place)
+    return sorted((result for result in results if result.ruling.level >= least), key=place)
+
+
+def _file(result: Result) -> str:
+    return result.manifest.file if result.manifest else ""
 
 
 def without_indexes(path: str) -> str:

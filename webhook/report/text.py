@@ -31,10 +31,9 @@ def lines(results: Results, *, notes: bool = False) -> Iterator[str]:
         notes: show notes as well; else they are only counted.
     """
     paint = Paint(sys.stdout)
-    for result in in_file_order(results.findings):
-        if result.ruling.level > Level.NOTE or notes:
-            yield from _finding(result, paint)
-            yield ""
+    for result in in_file_order(results.findings, Level.NOTE if notes else Level.WARNING):
+        yield from _finding(result, paint)
+        yield ""
     yield summary(results, notes=notes)
     yield from _effects(results.effects, paint)
 
