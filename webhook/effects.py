@@ -7,7 +7,7 @@ lines; programs get every flow.
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from webhook.check import Context, Listing, enumerate_some
 from webhook.enforcement import State
@@ -18,7 +18,8 @@ from webhook.other_policies import other_policies
 from webhook.parties import MOST_NAMES, Parties, describe_ports
 from webhook.reach.change import Change
 from webhook.reach.connectivity import matrices
-from webhook.reach.diff import compare
+from webhook.reach.diff import rows_beyond
+from webhook.reach.flows import Row
 from webhook.reach.graph import graph_of
 from webhook.reach.ports import ALL_PORTS, NO_PORTS, Ports, joined, port_range, subtraction
 from webhook.reach.relation import bits_of
@@ -31,27 +32,40 @@ _BOTH: Final[tuple[Direction, ...]] = ("Ingress", "Egress")
 # --- for programs
 
 
-def effects_of_files(cluster: Cluster) -> list[dict[str, Any]]:
+class EffectsOfFiles:
     """What the policies that arrive in files change, measured from the state plus every other object of the files.
 
-    Flows come first, then the workloads that are isolated and freed.
+    It is worked out while it is read: of a whole cluster's policies it is millions of flows.
+
+    Args:
+        cluster: the state with the files' objects in it.
     """
-    if not cluster.arriving_policies:
-        return []
-    graph = graph_of(cluster)
-    before, after = Scenario(graph, cluster.arriving_policies), Scenario(graph)
-    one, other = matrices(before, after)
-    found = compare(one, other)
-    effects: list[dict[str, Any]] = []
-    for change, flows in (("cut", found.removed), ("opened", found.added)):
-        effects += [{"change": change, "src": f.src, "dst": f.dst, "ports": list(f.ports)} for f in flows]
-    for endpoint in other.endpoints.values():
-        for direction in _BOTH:
-            was, now = (bool(s.stack(endpoint.cell, direction).own) for s in (before, after))
-            if was != now:
-                change = "isolated" if now else "freed"
-                effects.append({"change": change, "workload": endpoint.name, "direction": direction.lower()})
-    return effects
+
+    def __init__(self, cluster: Cluster) -> None:
+        graph = graph_of(cluster)
+        self._before, self._after = Scenario(graph, cluster.arriving_policies), Scenario(graph)
+        self._was, self._will = matrices(self._before, self._after)
+
+    @property
+    def flows(self) -> Iterator[tuple[str, Row]]:
+        """What is cut, then what is opened."""
+        for change, state, base in (("cut", self._was, self._will), ("opened", self._will, self._was)):
+            for row in rows_beyond(state, base):
+                yield change, row
+
+    @property
+    def workloads(self) -> Iterator[tuple[str, str, str]]:
+        """Who is isolated or freed, each with its name and the direction."""
+        for endpoint in self._will.endpoints.values():
+            for direction in _BOTH:
+                was, now = (bool(s.stack(endpoint.cell, direction).own) for s in (self._before, self._after))
+                if was != now:
+                    yield "isolated" if now else "freed", endpoint.name, direction.lower()
+
+
+def effects_of_files(cluster: Cluster) -> EffectsOfFiles | None:
+    """What the policies of files change; None where there are none."""
+    return EffectsOfFiles(cluster) if cluster.arriving_policies else None
 
 
 # --- for people

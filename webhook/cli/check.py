@@ -96,7 +96,8 @@ def print_results(results: Results, args: argparse.Namespace) -> None:
     if args.output == "json":
         from webhook.report.machine import as_json  # noqa: PLC0415
 
-        sys.stdout.buffer.write(as_json(results))
+        for piece in as_json(results):
+            sys.stdout.buffer.write(piece.encode())
     elif args.output == "sarif":
         from webhook.checks import all_checks  # noqa: PLC0415
         from webhook.report.sarif import as_sarif  # noqa: PLC0415

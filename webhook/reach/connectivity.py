@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from webhook.reach.cidr import END, IPV6, Range, format_range
 from webhook.reach.endpoints import Endpoint, Population, treated_differently
-from webhook.reach.flows import Flow
+from webhook.reach.flows import Flow, Row
 from webhook.reach.graph import Graph
 from webhook.reach.ports import ALL_PORTS, Ports, describe, intersection
 from webhook.reach.relation import Relation, add, bits_of, join, numbers, within
@@ -216,31 +216,36 @@ class Connectivity:
             relation = matrix.row(at)
             if unsaid >> at & 1:
                 relation = within(relation, layout.inside & ~unsaid)
-            yield from flows_from(layout, layout.names[at], relation)
+            source, to = row_from(layout, layout.names[at], relation)
+            for destination, ports in to:
+                yield Flow(source, destination, ports)
         for at in numbers(matrix.present & ~unsaid):
-            yield from flows_to(layout, layout.names[at], matrix.from_outside(at))
+            for source, to in rows_to(layout, layout.names[at], matrix.from_outside(at)):
+                for destination, ports in to:
+                    yield Flow(source, destination, ports)
 
 
-def flows_from(layout: Layout, source: str, relation: Relation) -> Iterator[Flow]:
-    """The flows of one row, by destination; the outside last."""
+def row_from(layout: Layout, source: str, relation: Relation) -> Row:
+    """The flows from an endpoint, by destination; the outside last."""
     inside: list[tuple[int, tuple[str, ...]]] = []
     for ports, others in relation.items():
         words = describe(ports)
         inside += [(at, words) for at in numbers(others & layout.inside)]
     names = layout.names
-    for at, words in sorted(inside):
-        yield Flow(source, names[at], words)
+    to = [(names[at], words) for at, words in sorted(inside)]
     for ports, others in relation.items():
         if beyond := others & layout.outside:
-            for name in layout.outside_names(beyond):
-                yield Flow(source, name, describe(ports))
+            words = describe(ports)
+            to += [(name, words) for name in layout.outside_names(beyond)]
+    return Row(source, to)
 
 
-def flows_to(layout: Layout, destination: str, relation: Relation) -> Iterator[Flow]:
+def rows_to(layout: Layout, destination: str, relation: Relation) -> Iterator[Row]:
     """The flows from outside addresses to one endpoint."""
     for ports, others in relation.items():
+        to = ((destination, describe(ports)),)
         for name in layout.outside_names(others & layout.outside):
-            yield Flow(name, destination, describe(ports))
+            yield Row(name, to)
 
 
 def matrices(*scenarios: Scenario) -> list[Matrix]:

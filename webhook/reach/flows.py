@@ -1,6 +1,21 @@
 """Flows: what answers say of who may talk to whom (CONTRACT.md, names and shapes)."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from msgspec import Struct
+
+
+class Row(NamedTuple):
+    """Flows from one endpoint, or from one range of addresses outside: a million of them are a thousand rows.
+
+    Args:
+        src: from where.
+        to: to what, each with the ports.
+    """
+
+    src: str
+    to: Sequence[tuple[str, tuple[str, ...]]]
 
 
 class Flow(Struct, frozen=True, gc=False):

@@ -2,13 +2,14 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 
 from webhook.check import Level
+from webhook.effects import EffectsOfFiles
 from webhook.model.manifest import InputError, Manifest, Position, parse_path
 from webhook.verdict import Action, Ruling
 
@@ -40,7 +41,7 @@ class Results(Struct, frozen=True):
         objects: how many NetworkPolicies and Services were judged.
         results: in the order of the files.
         unknown: kinds and questions that could not be known.
-        effects: what the policies of the files do to traffic, as CONTRACT.md writes it.
+        effects: what the policies of the files do to traffic; None where there is nothing to tell, or nobody asked.
         problems: what could not be read, and what was skipped.
         gone: how many findings of the baseline are no longer there; None without a baseline.
     """
@@ -48,7 +49,7 @@ class Results(Struct, frozen=True):
     objects: int
     results: tuple[Result, ...]
     unknown: tuple[str, ...] = ()
-    effects: Sequence[Mapping[str, Any]] = ()
+    effects: EffectsOfFiles | None = None
     problems: tuple[InputError, ...] = ()
     gone: int | None = None
 

@@ -1,10 +1,11 @@
 """What a person reads: the finding, the line of YAML with a caret under it, what to write instead, a summary."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
 from webhook.check import Level, count, enumerate_some
+from webhook.effects import EffectsOfFiles
 from webhook.model.manifest import Position
 from webhook.report.paint import Paint
 from webhook.report.results import Result, Results, in_file_order
@@ -35,7 +36,8 @@ def lines(results: Results, *, notes: bool = False) -> Iterator[str]:
         yield from _finding(result, paint)
         yield ""
     yield summary(results, notes=notes)
-    yield from _effects(results.effects, paint)
+    if results.effects is not None:
+        yield from _effects(results.effects, paint)
 
 
 def _finding(result: Result, paint: Paint) -> Iterator[str]:
@@ -86,15 +88,14 @@ def _word(text: str) -> str:
     return key if key and not key.startswith(("{", "[")) else text[:1]
 
 
-def _effects(effects: Sequence[Mapping[str, Any]], paint: Paint) -> Iterator[str]:
+def _effects(effects: EffectsOfFiles, paint: Paint) -> Iterator[str]:
     """What is cut and opened, most first; a few lines, the rest is counted."""
     alike: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
-    for effect in effects:
-        if "src" in effect:
-            key = (effect["change"], effect["dst"], tuple(effect["ports"]))
-            alike.setdefault(key, []).append(effect["src"])
-        else:
-            alike.setdefault((effect["change"], effect["direction"], ()), []).append(effect["workload"])
+    for change, (source, to) in effects.flows:
+        for destination, ports in to:
+            alike.setdefault((change, destination, ports), []).append(source)
+    for change, name, direction in effects.workloads:
+        alike.setdefault((change, direction, ()), []).append(name)
     order = list(_VERBS)
     ranked = sorted(alike.items(), key=lambda e: (order.index(e[0][0]), e[0][2] != ("all",), -len(e[1]), e[0]))
     # Many ranges are "all ports but …": what is left there is what counts, and a difference shows it better.
