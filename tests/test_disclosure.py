@@ -13,7 +13,7 @@ from webhook.check import Check, Context, Disclosure, Example, Finding, Listing,
 from webhook.checks import all_checks
 from webhook.config import CheckSettings, Config, Mode
 from webhook.model.cluster import Cluster
-from webhook.model.objects import NAMESPACE, POD, SERVICE, VALIDATING_WEBHOOKS, Record
+from webhook.model.objects import NAMESPACE, POD, SERVICE, VALIDATING_WEBHOOKS, NetworkPolicy, Record, Service
 from webhook.model.parse import convert
 from webhook.model.review import decode_review
 from webhook.pipeline import Judge, Judgement
@@ -224,6 +224,12 @@ PROBES = {
             {"namespaceSelector": {"matchExpressions": [{"key": "team", "operator": "Exists"}]}}, {"podSelector": BACK}
         )
     ),
+    "two dashes, of which one lets in the hidden": review(
+        peers(
+            {"namespaceSelector": {"matchExpressions": [{"key": "team", "operator": "Exists"}]}},
+            {"podSelector": {"matchLabels": {"tier": "front"}}},
+        )
+    ),
     "a label nearly right": review(peers({"namespaceSelector": {"matchLabels": {"team": "opsb"}}})),
     "a name nearly right": review(
         peers(
@@ -275,7 +281,9 @@ def test_a_tenant_finds_out_no_name_by_dry_runs(probe: str, listable: tuple[List
     """Two clusters that differ in names alone, those of what may not be listed, answer alike byte for byte."""
     body = PROBES[probe]
     differ = whole(world(VAULT), body, ADMIN) != whole(world(ATTIC), body, ADMIN)
-    assert differ or probe == "two dashes", "or there would be nothing to keep"  # its names are told in reports alone
+    assert differ or probe.startswith("two dashes"), (
+        "or there would be nothing to keep"
+    )  # its names are told in reports alone
     told = whole(world(VAULT), body, listable)
     assert told == whole(world(ATTIC), body, listable)
     # What has nothing to do with the question does not show, however much of it there is.
@@ -283,3 +291,30 @@ def test_a_tenant_finds_out_no_name_by_dry_runs(probe: str, listable: tuple[List
     assert told == whole(world(VAULT, *beside), body, listable)
     if not listable:
         assert told == whole(world(VAULT), body, config=Config()), "as with disclose: namespace"
+
+
+@pytest.mark.parametrize("config", [NAMED, Config()], ids=["requester", "namespace"])
+@pytest.mark.parametrize("probe", PROBES)
+def test_nor_from_what_reports_say_beside(probe: str, config: Config) -> None:
+    """Reports are for all who may read them in the namespace: details of notes and warnings name nothing, either."""
+    body = PROBES[probe]
+
+    def admitted(hidden: Hidden, config: Config) -> list[tuple[str, str]]:
+        return [(r.line, r.finding.detail) for r in judge(world(hidden), body, config=config).verdict.rulings]
+
+    assert admitted(VAULT, config) == admitted(ATTIC, config)
+    if probe.startswith("two dashes"):
+        everything = Config(disclose=Disclosure.CLUSTER)
+        assert admitted(VAULT, everything) != admitted(ATTIC, everything), "or there would be nothing to keep"
+    record = decode_review(json.dumps(body).encode()).new
+    if record is not None:  # it stays, and is judged in the background
+        one, other = (
+            [(r.line, r.finding.detail) for r in _audited(record, hidden, config).verdict.rulings]
+            for hidden in (VAULT, ATTIC)
+        )
+        assert one == other
+
+
+def _audited(record: NetworkPolicy | Service, hidden: Hidden, config: Config) -> Judgement:
+    state = world(hidden, record)
+    return Judge(config, clock=lambda: NOW).audit(record, state, disclosure=config.disclose)
