@@ -836,3 +836,73 @@ async def test_work_in_the_background_that_crashes_is_told_of_and_begun_anew(cap
     assert (begun, slept) == ([0, 1, 2], [30.0, 30.0])
     assert caplog.messages == ["reports crashed in the background; it is begun anew in 30 s"] * 2
     assert "TypeError" in caplog.text, "with a trace"
+
+
+# --- what is watched --------------------------------------------------------------------------------------------------
+
+_CLIENTS = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "clients", "labels": {"team": "a"}}}
+_UNLABELLED = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "clients"}}
+_FOR_TEAM_A = policy(
+    {
+        "podSelector": {"matchLabels": {"app": "api"}},
+        "ingress": [{"from": [{"namespaceSelector": {"matchLabels": {"team": "a"}}}]}],
+    }
+)
+_WATCHING = Config(watch_kinds=("Namespace",), enforce=("namespace-not-found",))
+
+
+def _with_clients() -> Cluster:
+    labels = {"kubernetes.io/metadata.name": "clients", "team": "a"}
+    return Cluster.of([SHOP, API, Namespace("clients", labels), convert(NETWORK_POLICY, _FOR_TEAM_A)], complete=True)
+
+
+async def test_a_namespace_s_change_is_answered_where_it_is_watched(start: Start) -> None:
+    server = await start(FixedState(_with_clients()), config=_WATCHING)
+    body = review(_UNLABELLED, _CLIENTS, namespace="clients")
+    line = "ns clients: without team=a, 1 policy in another namespace lets it in no more; keep it, or ask there"
+    for path, said in (("/validate", True), ("/advise", True), ("/enforce", False)):
+        status, text = await server.post(body, path=path)
+        assert status == 200
+        response = json.loads(text)["response"]
+        assert response["allowed"] is True, "whatever is enforced"
+        assert response.get("warnings", []) == ([f"{line} [namespace-not-found]"] if said else [])
+    _, metrics = await server.get("/metrics")
+    assert 'netadmit_admission_reviews_total{decision="warned",kind="v1/Namespace",operation="UPDATE"} 2.0' in metrics
+    assert 'netadmit_admission_reviews_total{decision="allowed",kind="v1/Namespace",operation="UPDATE"} 1.0' in metrics
+
+
+async def test_it_is_allowed_unseen_where_it_is_not(start: Start) -> None:
+    server = await start(FixedState(_with_clients()))
+    for body in (
+        review(_UNLABELLED, _CLIENTS),
+        review({**_CLIENTS, "metadata": {"name": "clients", "labels": 7}}, _CLIENTS),
+    ):
+        assert await server.ask(body) == {"uid": body["request"]["uid"], "allowed": True}
+    _, metrics = await server.get("/metrics")
+    assert 'netadmit_admission_reviews_total{decision="allowed",kind="other",operation="UPDATE"} 2.0' in metrics
+
+
+async def test_a_watched_object_of_the_wrong_shape_is_refused_by_name(start: Start) -> None:
+    server = await start(FixedState(_with_clients()), config=_WATCHING)
+    status, text = await server.post(review({**_CLIENTS, "metadata": {"name": "clients", "labels": 7}}, _CLIENTS))
+    assert status == 400
+    assert "request.object.metadata.labels" in text
+    await server.alive()
+
+
+async def test_a_policy_that_was_sent_a_moment_before_is_waited_for(start: Start) -> None:
+    changed = convert(NETWORK_POLICY, policy({"podSelector": {"matchLabels": {"app": "api"}}, "ingress": [{}]}))
+    state = Scripted(_with_clients(), (0.02, lambda c: c.put(changed)))
+    server = await start(state, config=_WATCHING)
+    assert "warnings" not in await server.ask(review(_UNLABELLED, _CLIENTS))
+    [(_, kinds, _)] = state.waits
+    assert kinds == {SERVICE, NETWORK_POLICY}
+    state = Scripted(_with_clients())
+    server = await start(state, config=_WATCHING)
+    assert len((await server.ask(review(_UNLABELLED, _CLIENTS)))["warnings"]) == 1
+    assert [timeout for _, _, timeout in state.waits] == [pytest.approx(PATIENCE_SECONDS)]
+    added = {**_CLIENTS, "metadata": {"name": "clients", "labels": {"team": "a", "more": "x"}}}
+    state = Scripted(_with_clients())
+    server = await start(state, config=_WATCHING)
+    assert "warnings" not in await server.ask(review(added, _CLIENTS))
+    assert state.waits == []

@@ -154,6 +154,8 @@ class Auditor:
 
     def _note(self, record: Record) -> None:
         """Takes note of a change; what depends on it is worked out once a step, not with every event."""
+        if self._state.cluster.hypothetical:
+            return
         kind, key = record.kind, record.key
         if isinstance(record, NetworkPolicy | Service):
             identity = kind, key

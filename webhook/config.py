@@ -14,6 +14,7 @@ from webhook.check import Disclosure, Level
 from webhook.checks import check_ids
 from webhook.enforcement import Pin
 from webhook.model.manifest import Manifest, format_path
+from webhook.model.review import WATCHABLE
 from webhook.model.selectors import nearest
 from webhook.state.manifests import read_manifests
 from webhook.verdict import Action
@@ -33,6 +34,11 @@ STRICT: Final = frozenset(
 """What ``profile: strict`` denies: warnings that rest on proof (CONTRACT.md, action)."""
 
 Profile: TypeAlias = Literal["default", "strict"]
+WATCHED: Final[Mapping[str, str]] = {kind.rpartition("/")[2]: kind for kind in WATCHABLE}
+"""The kinds that ``watchKinds`` may name, by the words they are written with."""
+ALL_WORKLOADS: Final = "workloads"
+_SHORT: Final = {"Namespace": "ns", "Deployment": "deploy", "StatefulSet": "sts", "DaemonSet": "ds"}
+"""As kubectl has them (`kubectl api-resources`)."""
 
 
 class ConfigError(ValueError):
@@ -119,6 +125,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
         rbac_hint: also look at who may read NetworkPolicies, to know of agents that are not known by name.
         events: whether Events tell of denials and of findings.
         reports: whether a report is kept of each namespace.
+        watch_kinds: the words of kinds whose changes are told to break a policy or a Service (`WATCHED`).
     """
 
     mode: Mode = Mode.ENFORCE
@@ -133,6 +140,12 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     rbac_hint: bool = False
     events: Events = Events.ON
     reports: Reports = Reports.AUTO
+    watch_kinds: tuple[str, ...] = ()
+
+    @property
+    def watched(self) -> frozenset[str]:
+        """The kinds that are watched, as ``apiVersion/kind``."""
+        return frozenset(WATCHED[word] for word in self.watch_kinds)
 
     def settings_of(self, namespace: str) -> NamespaceSettings | None:
         """What is set for this namespace alone."""
@@ -217,6 +230,8 @@ def parse_config(data: Any) -> Config:
     settings = {k: v for k, v in data.items() if k not in ("apiVersion", "kind")}
     for holder in (settings, *_mappings(settings.get("namespaces"))):
         _spell_switches(holder)
+    if isinstance(settings.get("watchKinds"), list):
+        settings["watchKinds"] = _spell_kinds(settings["watchKinds"])
     try:
         config = msgspec.convert(settings, Config)
     except msgspec.ValidationError as error:
@@ -241,6 +256,33 @@ def _spell_switches(settings: dict[str, Any]) -> None:
             settings[switch] = "on" if settings[switch] else "off"
 
 
+def _spell_kinds(written: list[Any]) -> list[Any]:
+    """The words of `WATCHED` for kinds as users of kubectl name them: ``deploy``, ``deployments.apps`` …
+
+    Raises:
+        ConfigError: a text that names none of them.
+    """
+    spellings = {ALL_WORKLOADS: tuple(word for word in WATCHED if word != "Namespace")}
+    for word, kind in WATCHED.items():
+        group, _, version = kind.rpartition("/")[0].rpartition("/")
+        plural = f"{word.lower()}s"
+        names = [word.lower(), plural, _SHORT[word], f"{version}/{word.lower()}", kind.lower()]
+        names += [f"{plural}.{group}", f"{plural}.{version}.{group}", f"{group}/{word.lower()}"] if group else []
+        spellings |= dict.fromkeys(names, (word,))
+    found: dict[Any, None] = {}
+    for i, name in enumerate(written):
+        if not isinstance(name, str):
+            return written  # of the wrong type: what checks all types says so
+        words = spellings.get(name.lower())
+        if words is None:
+            known = (*WATCHED, ALL_WORKLOADS)
+            near = nearest(name, (*known, *spellings))
+            meant = f", did you mean {near if near in known else spellings[near][0]!r}?" if near else ""
+            raise ConfigError(f"watchKinds[{i}]: {name!r} cannot be watched{meant}; these can: {', '.join(known)}")
+        found |= dict.fromkeys(words)
+    return list(found)
+
+
 def _mappings(value: Any) -> list[dict[str, Any]]:
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
@@ -256,6 +298,7 @@ def json_schema() -> dict[str, Any]:
         for item in (properties["enforce"], *properties["enforce"].get("anyOf", ())):
             if "items" in item:
                 item["items"] = {"enum": ids}
+    root["properties"]["watchKinds"]["items"] = {"enum": [*WATCHED, ALL_WORKLOADS]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **root,

@@ -4,9 +4,10 @@ The pipeline is the one judge behind the webhook and the command line. It keeps 
 waits for nothing; the shell around it decides when to ask again (`Judgement.rests_on`).
 """
 
+import contextlib
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -26,15 +27,40 @@ from webhook.check import (
 )
 from webhook.checks import all_checks
 from webhook.config import Config, Effects, Mode, Waivers
+from webhook.dependents import (
+    REVEALED,
+    Change,
+    Connections,
+    Survey,
+    alike_in_numbers,
+    change_of,
+    dependents,
+    in_numbers,
+    in_words,
+    outlook,
+)
 from webhook.effects import MOST_LINES, effect_lines
 from webhook.model.cluster import Cluster
 from webhook.model.manifest import Manifest, value_at
-from webhook.model.objects import MODE_LABEL, WAIVER_PREFIX, Key, Labels, NetworkPolicy, Service
+from webhook.model.objects import (
+    MODE_LABEL,
+    NETWORK_POLICY,
+    POD,
+    SERVICE,
+    WAIVER_PREFIX,
+    Key,
+    Labels,
+    Namespace,
+    NetworkPolicy,
+    Service,
+)
 from webhook.model.review import Request
 from webhook.verdict import Action, ObjectReference, Ruling, Verdict, line_about
 
 _EFFECT: Final = "effect"
 """What stands at the end of a line about traffic, where a check's id stands else."""
+_WATCH: Final = "watchKinds"
+"""In place of a check's id, where what depends on a watched object could not be found out."""
 _SERVICE_ACCOUNTS: Final = "system:serviceaccount:"
 EVERYTHING_ELSE: Final = "*"
 ANYTHING: Final = "*"
@@ -195,6 +221,23 @@ class _Statement(Struct):
         return cls(check, finding, level, [], rule.group() if rule else "", port.group() if port else "", wished=wished)
 
 
+class _Found:
+    """What came up while dependents were looked at."""
+
+    def __init__(self) -> None:
+        self.crashes: list[Crash] = []
+        self.unknown: set[str] = set()
+        self.wished: dict[Listing, None] = {}
+
+
+class _Lost(NamedTuple):
+    """What a dependent loses, and what would have been named in it."""
+
+    survey: Survey
+    ruling: Ruling
+    wished: tuple[Listing, ...]
+
+
 class Judge:
     """Judges objects with a set of checks and a configuration.
 
@@ -237,6 +280,8 @@ class Judge:
             listable: with ``disclose: requester``, what who asks is known to be allowed to list; what else would have
                 been named, is in `Judgement.wished`.
         """
+        if request.shown is not None and request.kind in self.config.watched:
+            return self._admit_watched(request, cluster, listable, synced=synced)
         judged = request.old if request.operation == Operation.DELETE else request.new
         if judged is None or request.operation == "CONNECT":
             return Judgement(Verdict())
@@ -269,6 +314,167 @@ class Judge:
         if synced and self._tells_effects(request) and self._mode(ctx) is not Mode.OFF:
             return self._with_effects(judgement, ctx, reference)
         return judgement
+
+    # --- what is watched
+
+    def _admit_watched(
+        self, request: Request, cluster: Cluster, listable: Collection[Listing], *, synced: bool
+    ) -> Judgement:
+        """Judges what a Namespace's or workload's change does to the policies and Services that depend on it.
+
+        It is never denied: whoever changes it may well be about to change these, too.
+        """
+        update = request.operation == Operation.UPDATE
+        if not update and request.operation != Operation.DELETE:
+            return Judgement(Verdict())
+        change = change_of(request.shown, request.becomes if update else None)
+        if change is None:
+            return Judgement(Verdict())
+        name = change.before.name
+        reference = _reference(request.kind, "" if isinstance(change.before, Namespace) else change.namespace, name)
+        if not synced:
+            return Judgement(Verdict(), unknown=(f"{reference}: the state has not been read yet",))
+        found = _Found()
+        try:
+            told = self._broken_by(change, cluster, listable, found)
+        except TooLargeError:
+            told = []
+            found.unknown.add(f"what depends on {reference} is too much to be looked at")
+        except Exception as error:  # noqa: BLE001 - as with a check
+            told = []
+            found.crashes.append(Crash(_WATCH, error))
+        for crash in found.crashes:
+            self._on_crash(crash)
+        rulings = [msgspec.structs.replace(r, object=reference) for r in told]
+        rulings.sort(key=lambda r: (r.action is Action.IGNORE, -r.level))
+        waits = any(r.action is not Action.IGNORE for r in rulings)
+        return Judgement(
+            Verdict(tuple(rulings)),
+            tuple(found.crashes),
+            tuple(sorted(found.unknown)),
+            # Helm and kubectl send a Service or policy a moment before: conduct 6.
+            frozenset((SERVICE, NETWORK_POLICY)) if waits else frozenset(),
+            tuple(found.wished),
+        )
+
+    def _broken_by(
+        self, change: Change, cluster: Cluster, listable: Collection[Listing], found: _Found
+    ) -> list[Ruling]:
+        """What stands against dependents after a change and did not before, as it is told to whoever makes it.
+
+        Raises:
+            TooLargeError: there is too much to find out who depends on it.
+        """
+
+        def looking(judged: Judged | None, steps: int) -> Context:
+            ctx = Context(
+                Operation.CREATE,
+                judged,
+                cluster,
+                view=View.AUDIT,
+                disclosure=self.config.disclose,
+                listable=listable,
+                check_ids=self.check_ids,
+                now=self._clock(),
+                pin=self.config.enforcement,
+            )
+            ctx.steps = steps
+            return ctx
+
+        with cluster.supposing((change.before,)):
+            if _terminating(cluster, change.namespace):
+                return []
+            reader = looking(None, MOST_STEPS // 2)
+            will = outlook(reader, change)
+            every = dependents(reader, change, will)
+            found.unknown |= reader.unknown
+            if not every:
+                return []
+            left, surveyed, now = MOST_STEPS // 2, [], Connections(cluster)
+            for dependent in every:
+                ctx = looking(dependent.judged, left // 2)
+                left -= left // 2
+                with contextlib.suppress(TooLargeError):
+                    surveyed.append(Survey(ctx, change, will, dependent, now))
+                left += max(ctx.steps, 0)
+                found.unknown |= ctx.unknown
+            if missed := len(every) - len(surveyed):
+                found.unknown.add(f"{missed} of {len(every)} that depend on {change} were too much to look at")
+            told: list[_Lost] = []
+            with cluster.supposing(will.puts, will.removals, without=will.without):
+                if self._mode(reader, change.namespace) is Mode.OFF:
+                    return []
+                then = Connections(cluster)
+                for survey in surveyed:
+                    ctx = looking(survey.dependent.judged, left // 2)
+                    left -= left // 2
+                    told += self._lost(ctx, survey, then, found)
+                    left += max(ctx.steps, 0)
+                    found.unknown |= ctx.unknown
+            stood: dict[Survey, frozenset[tuple[str, str]]] = {}
+            for survey in dict.fromkeys(lost.survey for lost in told if lost.ruling.check in REVEALED):
+                ctx = looking(survey.dependent.judged, left // 2)
+                left -= left // 2
+                statements, _ = self._statements(ctx, found.crashes, ctx.steps, REVEALED)
+                left += max(ctx.steps, 0)
+                stood[survey] = frozenset((s.check.id, s.finding.path) for s in statements if s.level > Level.NOTE)
+        news = [
+            lost for lost in told if (lost.ruling.check, lost.ruling.finding.path) not in stood.get(lost.survey, ())
+        ]
+        return self._as_told(change, news, reader, found)
+
+    def _lost(self, ctx: Context, survey: Survey, then: Connections, found: _Found) -> Iterator[_Lost]:
+        """What stands against a dependent after the change: as warnings, or waived."""
+        config, mode = self.config.of(ctx.namespace), self._mode(ctx)
+        checks = {check.id: check for check in self.checks}
+        statements: list[_Statement] = []
+        try:
+            for id_, loss in survey.losses(ctx, then):
+                if (check := checks.get(id_)) is not None:
+                    level = config.level(id_, check.level if loss.level is None else loss.level)
+                    wished = tuple(dict.fromkeys((*survey.wished, *ctx.wished)))
+                    statements.append(_Statement.of(check, loss, level, wished))
+        except TooLargeError:
+            ctx.unknown.add("some that depend on it were too much to look at in full")
+        said, _ = self._statements(ctx, found.crashes, max(ctx.steps, 0), REVEALED)
+        statements += (s for s in said if not survey.explains(s.finding))
+        _silence(statements)
+        reference = _reference(survey.dependent.judged.kind, *survey.dependent.judged.key)
+        for one in statements:
+            if one.silenced or one.level is Level.NOTE:
+                continue
+            ruling = _rule(ctx, reference, one, config, mode)
+            if ruling.action is Action.DENY:
+                ruling = msgspec.structs.replace(ruling, action=Action.WARN)
+            if ruling.action is Action.WARN or ruling.waived:
+                yield _Lost(survey, ruling, one.wished)
+
+    def _as_told(self, change: Change, news: Sequence[_Lost], reader: Context, found: _Found) -> list[Ruling]:
+        """The rulings in the words of who makes the change; those about objects that may not be named are counted.
+
+        What is said of an object tells of the pods around it, too: of another namespace it is for who may list both.
+        """
+        rulings: list[Ruling] = []
+        counted: dict[tuple[str, ...], tuple[Ruling, dict[tuple[str, Key], Judged]]] = {}
+        for survey, ruling, wished in news:
+            judged = survey.dependent.judged
+            namespace = judged.metadata.namespace
+            if ruling.action is Action.IGNORE:
+                rulings.append(ruling)
+                continue
+            found.wished.update(dict.fromkeys(wished))
+            if namespace == change.namespace or reader.may_name_all((kind, namespace) for kind in (judged.kind, POD)):
+                finding = in_words(survey.dependent, ruling.finding, own=change.namespace)
+                rulings.append(msgspec.structs.replace(ruling, finding=finding))
+            else:
+                alike = (ruling.check, *alike_in_numbers(ruling.finding))
+                counted.setdefault(alike, (ruling, {}))[1][judged.kind, judged.key] = judged
+        found.wished.update(reader.wished)
+        summaries = {check.id: check.summary for check in self.checks}
+        for ruling, every in counted.values():
+            finding = in_numbers(ruling.finding, list(every.values()), summaries[ruling.check])
+            rulings.append(msgspec.structs.replace(ruling, finding=finding))
+        return rulings
 
     def _tells_effects(self, request: Request) -> bool:
         """Whether the person who asks is told what the policy does to traffic (CONTRACT.md, effects)."""
@@ -387,16 +593,20 @@ class Judge:
             tuple(wished),
         )
 
-    def _statements(self, ctx: Context, crashes: list[Crash]) -> tuple[list[_Statement], list[str]]:
+    def _statements(
+        self, ctx: Context, crashes: list[Crash], most: int | None = None, only: Collection[str] | None = None
+    ) -> tuple[list[_Statement], list[str]]:
         """What the checks say, and the ids of those that found too much to look at.
 
         Each may spend half of the steps that are left: none takes them all from those that come after it.
         """
         statements: list[_Statement] = []
         unfinished: list[str] = []
-        left = MOST_STEPS if ctx.view is View.ADMISSION else _MOST_STEPS_OF_FILES
+        left = most if most is not None else MOST_STEPS if ctx.view is View.ADMISSION else _MOST_STEPS_OF_FILES
         config = self.config.of(ctx.namespace)
         for check in self._applicable(ctx):
+            if only is not None and check.id not in only:
+                continue
             ctx.steps = share = left // 2
             findings: list[tuple[Finding, tuple[Listing, ...]]] = []
             ctx.wished = {}
@@ -413,6 +623,7 @@ class Judge:
             for finding, wished in findings:
                 level = config.level(check.id, check.level if finding.level is None else finding.level)
                 statements.append(_Statement.of(check, finding, level, wished))
+        ctx.steps = left
         return statements, unfinished
 
     def _applicable(self, ctx: Context) -> Sequence[Check]:
@@ -428,11 +639,13 @@ class Judge:
             ]
         return found
 
-    def _mode(self, ctx: Context) -> Mode:
-        own = self.config.settings_of(ctx.namespace)
+    def _mode(self, ctx: Context, of: str | None = None) -> Mode:
+        """The mode of the object's namespace, or of another one."""
+        name = ctx.namespace if of is None else of
+        own = self.config.settings_of(name)
         if own is not None and own.mode is not None:
             return own.mode
-        namespace = ctx.cluster.namespace(ctx.namespace) if ctx.namespace else None
+        namespace = ctx.cluster.namespace(name) if name else None
         label = namespace.labels.get(MODE_LABEL) if namespace else None
         return Mode(label) if label in set(Mode) else self.config.mode
 

@@ -200,7 +200,7 @@ class Service:
             envelope = open_review(body)
             if not await self._share.wait(envelope.namespace, deadline):
                 return self._too_busy(envelope.namespace)
-            request = self._charged(envelope.namespace, envelope.decode)
+            request = self._charged(envelope.namespace, lambda: envelope.decode(self.judge.config.watched))
         except ReviewError as error:
             self.metrics.reviews.labels("", "", "refused").inc()
             _log.warning("a request was refused: %s", error)
@@ -279,7 +279,7 @@ class Service:
         for crash in judgement.crashes:
             self._crash(crash)
         decision = "denied" if verdict.denied else "warned" if verdict.warned else "allowed"
-        kind = request.kind if request.kind in JUDGED else "other"
+        kind = request.kind if request.kind in JUDGED or request.kind in self.judge.config.watched else "other"
         self.metrics.reviews.labels(kind, request.operation, decision).inc()
         self.metrics.duration.observe(seconds)
         if not _decisions.isEnabledFor(logging.INFO):

@@ -21,7 +21,14 @@ BUDGET: Final = 4096
 """Characters of all warnings of a request together, shared with other webhooks."""
 _LONGEST_NAME: Final = 80
 _LONGEST_KIND: Final = 63
-SHORT_NAMES: Final = {"NetworkPolicy": "netpol", "Service": "svc"}
+SHORT_NAMES: Final = {
+    "DaemonSet": "ds",
+    "Deployment": "deploy",
+    "Namespace": "ns",
+    "NetworkPolicy": "netpol",
+    "Service": "svc",
+    "StatefulSet": "sts",
+}
 """As kubectl calls them (`kubectl api-resources`), where room is short."""
 
 

@@ -44,12 +44,12 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("standard input can be the request or the state, not both")
     try:
         body = sys.stdin.buffer.read() if args.file == "-" else Path(args.file).read_bytes()
-        request = decode_review(body)
+        judge = Judge(_config(args), on_crash=report_crash, clock=time.time)
+        request = decode_review(body, judge.config.watched)
     except OSError as error:
         raise UsageError(f"{args.file}: {error.strerror}") from None
     except ReviewError as error:
         raise UsageError(f"{'<stdin>' if args.file == '-' else args.file}: {error}") from None
-    judge = Judge(_config(args), on_crash=report_crash, clock=time.time)
     state = load_state(args, judge.config)
     judgement = judge.admit(request, state.cluster)
     sys.stdout.buffer.write(answer(request, judgement) + b"\n")

@@ -9,6 +9,7 @@ mutates it between reviews, a review sees one consistent state.
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import Enum
 from typing import Final, TypeAlias, TypeVar
 
@@ -198,6 +199,8 @@ class Cluster:
         """Called with every object that is removed."""
         self.followers: list[Callable[[Record], None]] = []
         """Called with every object that is put or removed."""
+        self.hypothetical = False
+        """Whether it is, for a moment, as it would be (`supposing`): nothing has really changed."""
         self.generation = 0
         """Grows with every change: what is derived from the state may be kept until it does."""
         self._revisions: Counter[str] = Counter()
@@ -267,7 +270,8 @@ class Cluster:
             return
         self.generation += 1
         self._revisions[kind] += 1
-        self.on_removed(gone)
+        if not self.hypothetical:
+            self.on_removed(gone)
         if isinstance(gone, Namespace):
             self._index_namespace(gone, None)
         elif isinstance(gone, NetworkPolicy):
@@ -285,6 +289,45 @@ class Cluster:
             self._declassify(kind, key)
         for follow in self.followers:
             follow(gone)
+
+    @contextmanager
+    def supposing(
+        self, puts: Iterable[Record] = (), removals: Iterable[tuple[str, Key]] = (), *, without: str = ""
+    ) -> Iterator[None]:
+        """The state as it would be, while the ``with`` lasts; afterwards it is as it was, whatever happened in between.
+
+        In place, because a copy of a large cluster, and its graph, would hold up all other admissions. What follows the
+        state to tell of news looks at `hypothetical`.
+
+        Args:
+            puts: objects that are added, or replace those of their kind and name.
+            removals: kinds and keys of objects that are gone.
+            without: a namespace that is gone, with all that is in it.
+        """
+        gone = [*removals]
+        if without:
+            gone += ((kind, key) for kind, held in self._objects.items() for key in held if key[0] == without)
+            gone.append((NAMESPACE, ("", without)))
+        replaced = [record for record in puts if self.get(record.kind, record.key) != record]
+        before = {identity: self.get(*identity) for identity in (*gone, *((r.kind, r.key) for r in replaced))}
+        population, nested = self._population.copy(), self.hypothetical
+        self.hypothetical = True
+        try:
+            for kind, key in gone:
+                self.remove(kind, key)
+            for record in replaced:
+                self.put(record)
+            if without:
+                self._population.pop(without, None)  # of what is only mentioned there
+            yield
+        finally:
+            for (kind, key), was in before.items():
+                if was is None:
+                    self.remove(kind, key)
+                else:
+                    self.put(was)
+            self._population = population
+            self.hypothetical = nested
 
     def mention(self, namespace: str) -> None:
         """Says that an object of a kind that is not kept is in this namespace: so the namespace exists."""

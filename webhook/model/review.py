@@ -4,7 +4,7 @@ Sources: k8s.io/api admission/v1 types.go; what the API server sends and tolerat
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from ipaddress import ip_network
 from typing import Final
 
@@ -12,20 +12,34 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType, field
 
 from webhook.model.objects import (
+    DAEMON_SET,
+    DEPLOYMENT,
+    NAME_LABEL,
+    NAMESPACE,
     NETWORK_POLICY,
     SERVICE,
+    STATEFUL_SET,
     APIStruct,
     IPBlock,
     LabelSelector,
+    Namespace,
     NetworkPolicy,
     NetworkPolicyRule,
     ObjectMeta,
+    Record,
     Service,
+    Workload,
 )
 from webhook.model.parse import DecodeError, decode
 
 JUDGED: Final = (NETWORK_POLICY, SERVICE)
 """The kinds that are judged."""
+WATCHABLE: Final = (NAMESPACE, DEPLOYMENT, STATEFUL_SET, DAEMON_SET)
+"""The kinds of which can be asked what their changes do to those that are judged (configuration: ``watchKinds``).
+
+Not Pods, ReplicaSets, Jobs: controllers make and change these, and nobody reads what is said to a controller; nor
+CronJobs, whose pods come and go by themselves, so that nothing that runs tells what they need.
+"""
 _OPERATIONS: Final = ("CREATE", "UPDATE", "DELETE", "CONNECT")
 _BYTE: Final = r"0*(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"
 _WORDS: Final = r"(?:[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{1,4}){0,5})?"
@@ -113,6 +127,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         old: the object as it is; None on CREATE, or when it cannot be decoded.
         deleting: the object has a deletionTimestamp.
         metadata_only: an UPDATE that changes no field of the spec.
+        shown: of a kind that is watched, the object as it is.
+        becomes: the same as it will be; None on DELETE.
     """
 
     uid: str
@@ -126,6 +142,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     old: NetworkPolicy | Service | None = None
     deleting: bool = False
     metadata_only: bool = False
+    shown: Namespace | Workload | None = None
+    becomes: Namespace | Workload | None = None
 
     @property
     def user(self) -> str:
@@ -146,25 +164,29 @@ class Envelope(msgspec.Struct, frozen=True):
     def namespace(self) -> str:
         return self.wire.namespace or ""
 
-    def decode(self) -> Request:
+    def decode(self, watched: Collection[str] = ()) -> Request:
         """Decodes the objects, too.
+
+        Args:
+            watched: the kinds beside those that are judged whose objects are looked at (`WATCHABLE`).
 
         Raises:
             ReviewError: they are not of the shape of their kind.
         """
-        return _request(self.wire)
+        return _request(self.wire, watched)
 
 
-def decode_review(body: bytes) -> Request:
+def decode_review(body: bytes, watched: Collection[str] = ()) -> Request:
     """Decodes an AdmissionReview.
 
     Args:
         body: the request's body, JSON.
+        watched: the kinds beside those that are judged whose objects are looked at (`WATCHABLE`).
 
     Raises:
         ReviewError: it is no AdmissionReview v1 with a request, or its object is not of the shape of its kind.
     """
-    return open_review(body).decode()
+    return open_review(body).decode(watched)
 
 
 def open_review(body: bytes) -> Envelope:
@@ -208,7 +230,7 @@ def _first_broken_byte(body: bytes) -> int:
     return 0
 
 
-def _request(wire: _WireRequest) -> Request:
+def _request(wire: _WireRequest, watched: Collection[str]) -> Request:
     gvk = wire.kind
     kind = f"{gvk.group}/{gvk.version}/{gvk.kind}" if gvk.group else f"{gvk.version}/{gvk.kind}"
     new = old = None
@@ -221,10 +243,16 @@ def _request(wire: _WireRequest) -> Request:
             old = None
         if wire.operation != "DELETE" and new is None:
             raise ReviewError("request.object: missing")
-    shown = new or old
-    metadata = shown.metadata if shown else ObjectMeta()
+    judged = new or old
+    metadata = judged.metadata if judged else ObjectMeta()
     namespace = wire.namespace or metadata.namespace
     name = wire.name or metadata.name or metadata.generate_name
+    shown = becomes = None
+    if kind in watched and not wire.sub_resource:
+        shown = _watched(kind, wire.old, "request.oldObject", namespace, name)
+        becomes = _watched(kind, wire.new, "request.object", namespace, name)
+        found = shown or becomes
+        namespace, name = found.key if found is not None and not name else (namespace, name)
     return Request(
         uid=wire.uid,
         operation=wire.operation,
@@ -237,6 +265,8 @@ def _request(wire: _WireRequest) -> Request:
         old=named(old, namespace, name) if old else None,
         deleting=metadata.deletion_timestamp is not None,
         metadata_only=new is not None and old is not None and new.spec == old.spec,
+        shown=shown,
+        becomes=becomes,
     )
 
 
@@ -253,13 +283,28 @@ def named(judged: NetworkPolicy | Service, namespace: str, name: str) -> Network
     return msgspec.structs.replace(judged, metadata=metadata)
 
 
-def _object(kind: str, raw: Raw, where: str) -> NetworkPolicy | Service | None:
+def _record(kind: str, raw: Raw, where: str) -> Record | None:
     if bytes(raw) in (b"", b"null"):
         return None
     try:
-        record = decode(kind, raw)
+        return decode(kind, raw)
     except DecodeError as error:
         raise ReviewError(f"{where}{'.' + error.path if error.path else ''}: {error.message}") from None
+
+
+def _watched(kind: str, raw: Raw, where: str, namespace: str, name: str) -> Namespace | Workload | None:
+    """The object, with the namespace and name of its request where it names none itself."""
+    record = _record(kind, raw, where)
+    if isinstance(record, Namespace):
+        name = record.name or name
+        return msgspec.structs.replace(record, name=name, labels={**record.labels, NAME_LABEL: name})
+    if isinstance(record, Workload):
+        return msgspec.structs.replace(record, namespace=record.namespace or namespace, name=record.name or name)
+    return None
+
+
+def _object(kind: str, raw: Raw, where: str) -> NetworkPolicy | Service | None:
+    record = _record(kind, raw, where)
     if isinstance(record, NetworkPolicy):
         for path, problem in impossible(record):
             raise ReviewError(f"{where}.{path}: {problem}")
