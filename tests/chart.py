@@ -137,6 +137,46 @@ def manifests() -> str:
     return head + yaml.safe_dump(namespace, sort_keys=False) + body
 
 
+def watch_component() -> str:
+    """deploy/watch-kinds/kustomization.yaml, a component: what ``webhook.watchKinds`` adds to the chart's objects."""
+    base, watching = (
+        {document["kind"]: document for document in rendered(*arguments)}
+        for arguments in ((), ("--set=webhook.watchKinds={Namespace,workloads}",))
+    )
+    kind = "ValidatingWebhookConfiguration"
+    added = [one for one in watching[kind]["webhooks"] if one not in base[kind]["webhooks"]]
+    config = watching["ConfigMap"]["data"]["config.yaml"]
+    patches = [
+        {"target": {"kind": kind, "name": "netadmit"}, "patch": [_op("add", "/webhooks/-", one) for one in added]},
+        {
+            "target": {"kind": "ConfigMap", "name": "netadmit"},
+            "patch": [_op("replace", "/data/config.yaml", config)],
+        },
+    ]
+    for patch in patches:
+        patch["patch"] = yaml.dump(patch["patch"], Dumper=_Dumper, sort_keys=False, width=1000)
+    body = {"apiVersion": "kustomize.config.k8s.io/v1alpha1", "kind": "Component", "patches": patches}
+    head = """# Made by `make manifests` from helm/netadmit; change it there.
+# What breaks a policy or a Service is told when Namespaces and workloads change, too: `components: [<this folder>]` in
+# an overlay. One with a configuration of its own says `watchKinds: [Namespace, workloads]` there.
+"""
+    return head + yaml.dump(body, Dumper=_Dumper, sort_keys=False, width=1000)
+
+
+def _op(op: str, path: str, value: Any) -> dict[str, Any]:
+    return {"op": op, "path": path, "value": value}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as they are."""
+
+    def represent_str(self, data: str) -> yaml.Node:
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style="|" if "\n" in data else None)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
+
+
 # --- the table of values
 
 
@@ -196,6 +236,8 @@ def readme() -> str:
 def main() -> None:
     DEPLOY.mkdir(exist_ok=True)
     (DEPLOY / "netadmit.yaml").write_text(manifests())
+    (DEPLOY / "watch-kinds").mkdir(exist_ok=True)
+    (DEPLOY / "watch-kinds" / "kustomization.yaml").write_text(watch_component())
     (CHART / "README.md").write_text(readme())
 
 

@@ -13,7 +13,7 @@ import yaml
 from certs.issue import LEAF_LIFETIME
 from webhook import __version__
 from webhook.cli import main
-from webhook.config import parse_config
+from webhook.config import WATCHED, parse_config
 from webhook.model.objects import CONFIG_MAP
 from webhook.state.watch import CONFIG_MAPS, RESOURCES, ROLES
 
@@ -128,6 +128,13 @@ def test_the_configuration_is_one_that_netadmit_takes(values: Path | None) -> No
         ("resources.limits.memmory=1Gi", "additional properties 'memmory' not allowed"),
         ("networkPolicy.apiServerCIDRs[0]=10.0.0.1", "at '/networkPolicy/apiServerCIDRs/0'"),
         ("rbac.readBindings=nobody", "at '/rbac/readBindings'"),
+        ("config.watchKinds=Namespace", "at '/config/watchKinds': got string, want array"),
+        ("webhook.watchKinds[0]=7", "at '/webhook/watchKinds/0': got number, want string"),
+        (
+            "webhook.watchKinds={Namespace,Deploymnt}",
+            'watchKinds: "Deploymnt" cannot be watched; these can: Namespace, ',
+        ),
+        ("config.watchKinds={pods}", 'watchKinds: "pods" cannot be watched'),
         ("webhook.failurePolicy=Fail,replicaCount=1", "webhook.failurePolicy: Fail needs a replicaCount of at least 2"),
         ("webhook.exemptNamespacesFromFail[0]=Cilium", "at '/webhook/exemptNamespacesFromFail/0'"),
         ("serviceAccount.create=false", "serviceAccount.name: needed when serviceAccount.create is false"),
@@ -296,6 +303,101 @@ def test_what_fails_closed_is_apart_from_what_advises() -> None:
     assert spared["values"][:3] == ["kube-system", "netadmit", "bootstrap"]
     assert {"calico-system", "tigera-operator", "kube-flannel", "cert-manager"} < set(spared["values"])
     assert "system:apiserver" in enforce["matchConditions"][3]["expression"]
+
+
+WATCH_ALL = "--set=webhook.watchKinds={Namespace,workloads}"
+BOTH_PROFILES = pytest.mark.parametrize("profile", [[], ["--set=webhook.failurePolicy=Fail"]], ids=["Ignore", "Fail"])
+
+
+def webhooks(*arguments: str) -> dict[str, dict[str, Any]]:
+    found = only(rendered(*arguments), "ValidatingWebhookConfiguration")["webhooks"]
+    return {one["name"]: one for one in found}
+
+
+@BOTH_PROFILES
+def test_what_is_watched_never_waits(profile: list[str]) -> None:
+    before, found = webhooks(*profile), webhooks(WATCH_ALL, *profile)
+    watch = found.pop("watch.netadmit.io")
+    assert found == before, "all else stays as it was"
+    assert watch["failurePolicy"] == "Ignore"
+    assert watch["clientConfig"]["service"]["path"] == "/advise", "where nothing is denied"
+    assert watch["timeoutSeconds"] == 3
+    assert watch["sideEffects"] == "NoneOnDryRun"
+    advising = before.get("validate.netadmit.io") or before["advise.netadmit.io"]
+    assert watch["namespaceSelector"] == advising["namespaceSelector"]
+    assert watch["matchConditions"][-1] == advising["matchConditions"][-1], "nor what the control plane does"
+    assert watch["rules"] == [
+        {
+            "apiGroups": [""],
+            "apiVersions": ["v1"],
+            "operations": ["UPDATE", "DELETE"],
+            "resources": ["namespaces"],
+            "scope": "Cluster",
+        },
+        {
+            "apiGroups": ["apps"],
+            "apiVersions": ["v1"],
+            "operations": ["UPDATE"],
+            "resources": ["deployments", "statefulsets", "daemonsets"],
+            "scope": "Namespaced",
+        },
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "resources", "conditions"),
+    [
+        ("config.watchKinds={Namespace}", [["namespaces"]], ["labels-change", "not-being-deleted"]),
+        ("webhook.watchKinds={ns}", [["namespaces"]], ["labels-change", "not-being-deleted"]),
+        (
+            "watchKinds={deployments.apps},config.watchKinds={apps/v1/Deployment}",
+            [["deployments"]],
+            ["template-changes", "not-of-a-controller", "not-being-deleted"],
+        ),
+        (
+            "config.watchKinds={StatefulSet},webhook.watchKinds={ds,namespaces}",
+            [["namespaces"], ["statefulsets", "daemonsets"]],
+            ["labels-change", "template-changes", "not-of-a-controller", "not-being-deleted"],
+        ),
+    ],
+)
+def test_it_may_be_said_in_either_place(given: str, resources: list[list[str]], conditions: list[str]) -> None:
+    watch = webhooks(f"--set={given}")["watch.netadmit.io"]
+    assert [rule["resources"] for rule in watch["rules"]] == resources
+    assert [c["name"] for c in watch["matchConditions"]] == [*conditions, "not-the-control-plane"]
+    [config] = [o["data"]["config.yaml"] for o in rendered(f"--set={given}") if o["kind"] == "ConfigMap"]
+    watched = parse_config(yaml.safe_load(config)).watched
+    assert sorted(f"{k.rpartition('/')[2].lower()}s" for k in watched) == sorted(r for rs in resources for r in rs)
+
+
+def test_every_spelling_that_the_configuration_takes_the_chart_takes() -> None:
+    for word, kind in WATCHED.items():
+        group = kind.partition("/")[0] if kind.count("/") == 2 else ""
+        plural = f"{word.lower()}s"
+        names = [
+            word,
+            word.upper(),
+            plural,
+            kind,
+            f"v1/{word}",
+            *([f"{plural}.{group}", f"{group}/{word}"] if group else []),
+        ]
+        for name in names:
+            assert parse_config({**_EMPTY, "watchKinds": [name]}).watched == {kind}
+            [rule] = webhooks(f"--set=config.watchKinds={{{name}}}")["watch.netadmit.io"]["rules"]
+            assert rule["resources"] == [plural], name
+
+
+_EMPTY = {"apiVersion": "netadmit.io/v1", "kind": "Config"}
+
+
+def test_watching_takes_no_further_rights() -> None:
+    assert set(_rules(rendered(WATCH_ALL))) == set(_rules(rendered()))
+
+
+def test_the_component_is_what_the_value_adds() -> None:
+    text = (DEPLOY / "watch-kinds" / "kustomization.yaml").read_text()
+    assert text == chart.watch_component(), "run `make manifests`"
 
 
 def test_the_namespace_of_every_engine_outside_kube_system_is_spared() -> None:

@@ -79,3 +79,19 @@ def test_the_component_lets_it_ask_what_others_may_list_and_nothing_else(
     }
     assert before.keys() < after.keys()
     assert "disclose: requester" in after["ConfigMap", "netadmit", "netadmit"]["data"]["config.yaml"]
+
+
+def test_the_component_adds_what_is_watched(control_plane: ControlPlane, tmp_path: Path) -> None:
+    (tmp_path / "deploy").symlink_to(DEPLOY, target_is_directory=True)
+    overlay = tmp_path / "overlay"
+    overlay.mkdir()
+    lines = ["resources: [../deploy]", "components: [../deploy/watch-kinds]"]
+    (overlay / "kustomization.yaml").write_text("\n".join(lines))
+    before, after = by_name((DEPLOY / "netadmit.yaml").read_text()), built(control_plane, overlay)
+    assert {kind for (kind, *_), found in after.items() if found != before[kind, *_]} == {
+        "ConfigMap",
+        "ValidatingWebhookConfiguration",
+    }
+    names = [one["name"] for one in after["ValidatingWebhookConfiguration", "", "netadmit"]["webhooks"]]
+    assert names == ["validate.netadmit.io", "watch.netadmit.io"]
+    assert "watchKinds" in after["ConfigMap", "netadmit", "netadmit"]["data"]["config.yaml"]

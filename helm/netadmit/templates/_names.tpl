@@ -65,3 +65,36 @@ readOnlyRootFilesystem: true
 capabilities:
   drop: [ALL]
 {{- end }}
+
+{{- /* The kinds that are watched, as JSON: the words of netadmit's configuration, however they are written. */ -}}
+{{- define "netadmit.watchKinds" -}}
+{{- $spellings := dict "workloads" (list "Deployment" "StatefulSet" "DaemonSet") }}
+{{- range list (list "Namespace" "ns" "") (list "Deployment" "deploy" "apps") (list "StatefulSet" "sts" "apps") (list "DaemonSet" "ds" "apps") }}
+{{- $kind := index . 0 }}
+{{- $word := lower $kind }}
+{{- $names := list $word (printf "%ss" $word) (index . 1) (printf "v1/%s" $word) }}
+{{- with index . 2 }}
+{{- $names = concat $names (list (printf "%s/v1/%s" . $word) (printf "%s/%s" . $word) (printf "%ss.%s" $word .) (printf "%ss.v1.%s" $word .)) }}
+{{- end }}
+{{- range $names }}
+{{- $_ := set $spellings . (list $kind) }}
+{{- end }}
+{{- end }}
+{{- $found := list }}
+{{- range concat (default list .Values.config.watchKinds) .Values.webhook.watchKinds (default list .Values.watchKinds) }}
+{{- if not (hasKey $spellings (lower .)) }}
+{{- fail (printf "watchKinds: %q cannot be watched; these can: Namespace, Deployment, StatefulSet, DaemonSet, workloads" .) }}
+{{- end }}
+{{- $found = concat $found (get $spellings (lower .)) }}
+{{- end }}
+{{- $found | uniq | toJson }}
+{{- end }}
+
+{{- /* netadmit's configuration, whole. */ -}}
+{{- define "netadmit.config" -}}
+{{- $config := merge (dict "apiVersion" "netadmit.io/v1" "kind" "Config") .Values.config }}
+{{- with include "netadmit.watchKinds" . | fromJsonArray }}
+{{- $_ := set $config "watchKinds" . }}
+{{- end }}
+{{- toYaml $config }}
+{{- end }}
