@@ -968,6 +968,10 @@ def test_helm_uninstall_deletes_some_after_services() -> None:
     assert loudest(HTTPRoute("shop", "edge", (WEB,))) is Level.NOTE
     assert loudest(WebhookConfiguration(VALIDATING_WEBHOOKS, "rules", (AdmissionWebhook(WEB),))) is Level.NOTE
     assert loudest(Ingress("shop", "edge", (("web", 80),))) is Level.WARNING, "that goes before"
+    assert loudest(Ingress("shop", "edge", (("web", 80),), own_labels=own)) is Level.NOTE, "kubectl delete -f"
+    assert loudest(Ingress("shop", "edge", (("web", 80),), own_labels=other)) is Level.WARNING
+    assert loudest(APIService("v1.x", WEB)) is Level.WARNING, "that goes before"
+    assert loudest(APIService("v1.x", WEB, own_labels=own)) is Level.NOTE
     assert loudest(named("web.shop.svc", own="alias")) is Level.WARNING, "that is no chart's"
 
     def alias(release: str) -> Service:

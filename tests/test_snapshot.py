@@ -76,6 +76,7 @@ RECORDS: list[Record] = [
     Ingress("shop", "none"),
     Ingress("shop", "web", (("web", 80), ("web", "http"), ("bare", None)), "nginx"),
     Ingress("shop", "leaving", hosts=("shop.dev", "api.dev"), terminating=True),
+    Ingress("shop", "labelled", own_labels={"app": "web"}),
     IngressClass("plain", "example.com/ingress"),
     IngressClass("nginx", "k8s.io/ingress-nginx", default=True),
     HTTPRoute("shop", "none"),

@@ -43,7 +43,7 @@ def run(ctx: Context) -> Iterator[Finding]:
         if not ctx.cluster.complete(*_REFERRERS, SERVICE):
             ctx.unknown.add("references: not all objects that may name a Service are known")
         return
-    # Helm deletes these only after Services, `kubectl delete -f` in the order of the file: they go in a moment.
+    # Helm deletes some of these after Services, `kubectl delete -f` all in the order of the file: they go in a moment.
     left = [r for r in found if not r.goes_too]
     level = Level.WARNING if left else Level.NOTE
     shown = list(dict.fromkeys(r.told for r in (left or found)))
@@ -66,7 +66,7 @@ def _referrers(ctx: Context) -> Iterator[_Referrer]:
     ctx.spend(4 * len(records))
     for record in sorted(records, key=lambda r: (_REFERRERS.index(r.kind), r.key)):
         if not _leaves(record):
-            yield _Referrer(_told(ctx, record), record.kind not in _GO_BEFORE and _goes_too(ctx, record))
+            yield _Referrer(_told(ctx, record), _goes_too(ctx, record))
     for service in ctx.cluster.services:
         ctx.spend()
         if service.spec.type == "ExternalName" and service.metadata.deletion_timestamp is None:
@@ -102,10 +102,12 @@ def _told(ctx: Context, record: Record) -> str:
 
 
 def _goes_too(ctx: Context, record: Record) -> bool:
-    """Whether it likely comes and goes with the Service: of one Helm release, or a StatefulSet labelled alike."""
-    if isinstance(record, Workload) and not ctx.service.metadata.labels.items().isdisjoint(record.own_labels.items()):
-        return True
-    return _of_same_release(ctx, record)
+    """Whether it likely comes and goes with the Service: of one Helm release, or labelled alike."""
+    if isinstance(record, Workload | Ingress | APIService):
+        ctx.spend(1 + len(record.own_labels))
+        if not ctx.service.metadata.labels.items().isdisjoint(record.own_labels.items()):
+            return True
+    return record.kind not in _GO_BEFORE and _of_same_release(ctx, record)
 
 
 def _of_same_release(ctx: Context, record: Record) -> bool:
@@ -233,6 +235,13 @@ spec: {type: ExternalName, externalName: web.shop.svc.cluster.local}
             title="a StatefulSet labelled as the Service is, which goes a moment later: a note",
             cluster=_STATEFUL_SET.replace("app.kubernetes.io/managed-by: Helm", "app: web"),
             old=_SERVICE.format(more=", labels: {app: web}"),
+            object="",
+            level=Level.NOTE,
+        ),
+        Example(
+            title="an Ingress of the same chart, which kubectl delete deletes a moment later: a note",
+            cluster=_INGRESS.replace("namespace: shop}", "namespace: shop, labels: {app.kubernetes.io/instance: web}}"),
+            old=_service(", labels: {app.kubernetes.io/instance: web}"),
             object="",
             level=Level.NOTE,
         ),

@@ -149,6 +149,8 @@ LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 LONGEST_APPLIED: Final = 64 * 1024
 """Characters of that annotation that are read: a policy of a thousand rules is shorter."""
 HELM_RELEASE: Final = "meta.helm.sh/release-name"
+IDENTITY_LABELS: Final = ("app.kubernetes.io/instance", "app.kubernetes.io/name", "release", "app", "k8s-app")
+"""What says which release or application an object is of, by today's names and by those before."""
 CILIUM_GLOBAL: Final = "service.cilium.io/global"
 CLASS_ANNOTATION: Final = "kubernetes.io/ingress.class"
 DEFAULT_CLASS: Final = "ingressclass.kubernetes.io/is-default-class"
@@ -600,6 +602,8 @@ class Ingress(Struct, frozen=True, gc=False):
     hosts: tuple[str, ...] = ()
     """Of the host names it serves those of two labels: no other can be the short name of a Service."""
     terminating: bool = False
+    own_labels: Labels = {}
+    """Only those of `IDENTITY_LABELS`."""
 
     @property
     def key(self) -> Key:
@@ -675,6 +679,8 @@ class APIService(Struct, frozen=True, gc=False):
     name: str
     service: ServiceReference | None = None
     terminating: bool = False
+    own_labels: Labels = {}
+    """Only those of `IDENTITY_LABELS`."""
 
     @property
     def key(self) -> Key:

@@ -35,6 +35,7 @@ from webhook.model.objects import (
     ENDPOINTS,
     EVERY,
     HTTP_ROUTE,
+    IDENTITY_LABELS,
     INGRESS,
     INGRESS_CLASS,
     JOB,
@@ -587,6 +588,7 @@ class _WireIngressAnnotations(APIStruct, frozen=True):
 class _WireIngressMeta(APIStruct, frozen=True):
     name: str = ""
     namespace: str = ""
+    labels: Labels = {}
     deletion_timestamp: str | None = None
     annotations: _WireIngressAnnotations = _WireIngressAnnotations()
 
@@ -606,7 +608,12 @@ class _WireIngress(APIStruct, frozen=True):
             class_name=self.spec.ingress_class_name or self.metadata.annotations.class_name,
             hosts=_of_two_labels(rule.host for rule in self.spec.rules),
             terminating=self.metadata.deletion_timestamp is not None,
+            own_labels=_identity(self.metadata.labels),
         )
+
+
+def _identity(labels: Labels) -> Labels:
+    return {key: labels[key] for key in IDENTITY_LABELS if key in labels}
 
 
 def _of_two_labels(hosts: Iterable[str]) -> tuple[str, ...]:
@@ -733,7 +740,8 @@ class _WireAPIService(APIStruct, frozen=True):
     def reduce(self, kind: str) -> APIService:
         del kind
         service = self.spec.service.reduce() if self.spec.service else None
-        return APIService(self.metadata.name, service, self.metadata.deletion_timestamp is not None)
+        meta = self.metadata
+        return APIService(meta.name, service, meta.deletion_timestamp is not None, _identity(meta.labels))
 
 
 class _WireRoleRef(APIStruct, frozen=True):

@@ -222,7 +222,7 @@ def _ingress(ingress: Ingress) -> dict[str, Any]:
     rules: list[dict[str, Any]] = [{"http": {"paths": paths}}] if paths else []
     rules += ({"host": host} for host in ingress.hosts)
     made = _with_spec(ingress.key, ingressClassName=ingress.class_name, rules=rules)
-    return _terminating(made, terminating=ingress.terminating)
+    return _terminating(made, ingress.own_labels, terminating=ingress.terminating)
 
 
 def _port_word(port: int | str | None) -> str:
@@ -257,7 +257,7 @@ def _webhooks(configuration: WebhookConfiguration) -> dict[str, Any]:
 
 def _api_service(api_service: APIService) -> dict[str, Any]:
     made = _with_spec(api_service.key, service=_reference(api_service.service) if api_service.service else None)
-    return _terminating(made, terminating=api_service.terminating)
+    return _terminating(made, api_service.own_labels, terminating=api_service.terminating)
 
 
 def _reference(service: ServiceReference) -> dict[str, Any]:
@@ -294,8 +294,8 @@ def _with_spec(key: Key, **spec: Any) -> dict[str, Any]:
     return {"metadata": _metadata(key), **_filled(spec=_filled(**spec))}
 
 
-def _terminating(made: dict[str, Any], *, terminating: bool) -> dict[str, Any]:
-    made["metadata"] |= _filled(deletionTimestamp=_GONE if terminating else None)
+def _terminating(made: dict[str, Any], labels: Mapping[str, str] | None = None, *, terminating: bool) -> dict[str, Any]:
+    made["metadata"] |= _filled(labels=dict(labels or {}), deletionTimestamp=_GONE if terminating else None)
     return made
 
 
