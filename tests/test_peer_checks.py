@@ -42,6 +42,22 @@ def letting(direction: str, *peers: dict[str, Any], name: str = "np", app: str =
     return policy(app, name, policyTypes=[direction], **{direction.lower(): [rule]})
 
 
+# --- namespace-not-found ---------------------------------------------------------------------------------------------
+
+NOT_FOUND = "namespace-not-found"
+
+
+def test_a_label_of_pods_is_no_label_of_namespaces() -> None:
+    """Only where all namespaces are known, pods run, and a person wrote it."""
+    by_label = letting("Ingress", {"namespaceSelector": selecting("web")})
+    helm = {**by_label, "metadata": {**by_label["metadata"], "labels": {"app.kubernetes.io/managed-by": "Helm"}}}
+    assert levels(NOT_FOUND, Case([pod("web-1")]).says(NOT_FOUND, by_label)) == [Level.WARNING]
+    assert levels(NOT_FOUND, Case([pod("web-1", namespace="front")]).says(NOT_FOUND, by_label)) == [Level.WARNING]
+    assert Case([pod("web-1")], complete=False).says(NOT_FOUND, by_label) == []
+    for of, new in (([deployment("web")], by_label), ([pod("web-1")], helm)):
+        assert levels(NOT_FOUND, Case(of).says(NOT_FOUND, new)) == [Level.NOTE]
+
+
 # --- opens-to-everyone -----------------------------------------------------------------------------------------------
 
 EVERYONE = "opens-to-everyone"

@@ -217,6 +217,20 @@ def _of_near_namespace(ctx: Context, selector: Selector) -> Evidence | None:
     return None
 
 
+def of_pods_instead(ctx: Context, selector: Selector) -> Evidence | None:
+    """Rule (b) for a namespaceSelector that matches no namespace: running pods are labelled so.
+
+    Not where not all namespaces are known: a team's label stands on its pods and, out of sight, on its namespace. Nor
+    for what Helm rendered: which namespaces its user labels is not the chart's to know.
+    """
+    if ctx.judged is None or rendered_by_helm(ctx.judged.metadata) or not ctx.cluster.complete(NAMESPACE):
+        return None
+    pods = sum(len(c.pods) for c in ctx.select(selector))
+    if not pods:
+        return None
+    return Evidence("", f"{count(pods, 'pod')} {'has' if pods == 1 else 'have'} it", "write podSelector")
+
+
 def failing_term(ctx: Context, selector: Selector, namespaces: Collection[str]) -> str:
     """Which term nothing satisfies on its own, as a sentence; empty where there is only one."""
     if len(selector.terms) < 2:

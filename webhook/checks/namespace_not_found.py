@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from webhook.check import Check, Context, Example, Finding, Level, Operation, View
-from webhook.evidence import of_near_namespace
+from webhook.evidence import of_near_namespace, of_pods_instead
 from webhook.model.objects import NAME_LABEL, NAMESPACE, NetworkPolicy, NetworkPolicyPeer, Service
 from webhook.model.selectors import Selector, contradiction, nearest
 
@@ -52,6 +52,9 @@ def _judge(ctx: Context, path: str, selector: Selector, before: NetworkPolicyPee
     value = str(selector)
     if near := of_near_namespace(ctx, selector):
         yield Finding(f"{path}.{near.path}", what, near.remedy, value=value, means=near.seen)
+        return
+    if pods := of_pods_instead(ctx, selector):
+        yield Finding(path, what, pods.remedy, value=value, means=pods.seen)
         return
     if before and before.namespace_selector is not None:
         was = ctx.compile(before.namespace_selector)
@@ -161,6 +164,12 @@ CHECK = Check(
             cluster=_CLUSTER,
             object=_POLICY.format(selector="{matchLabels: {team: operation}}"),
             says="no namespace has team=operation; write team: operations",
+        ),
+        Example(
+            title="a label of pods",
+            cluster=_CLUSTER,
+            object=_POLICY.format(selector="{matchLabels: {app: prometheus}}"),
+            says="no namespace has app=prometheus: 1 pod has it; write podSelector",
         ),
         Example(
             title="an update that loses its namespace",

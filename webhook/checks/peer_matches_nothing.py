@@ -5,8 +5,8 @@ from typing import Final
 
 from webhook.check import Check, Context, Example, Finding, Level, View, count
 from webhook.evidence import failing_term, of_another_namespace, of_misspelling
-from webhook.model.objects import NAMESPACE, POD, WORKLOADS, NetworkPolicy, NetworkPolicyPeer
-from webhook.model.selectors import Selector
+from webhook.model.objects import NAME_LABEL, NAMESPACE, POD, WORKLOADS, NetworkPolicy, NetworkPolicyPeer
+from webhook.model.selectors import Selector, Term
 
 _MANY_NAMESPACES: Final = 4
 """So many are counted, not named."""
@@ -59,6 +59,9 @@ def _judge(
         many = count(len(namespaces), "namespace")
         told = ctx.name_namespaces(namespaces, POD) if len(namespaces) < _MANY_NAMESPACES else many
         where = f" in {told.removeprefix('namespace ')}"
+    if term := _label_of_namespaces(selector):
+        yield Finding(f"{at}.{term.path}", f"pods lack {NAME_LABEL}", "write namespaceSelector", value=str(selector))
+        return
     what = f"{word} {selector} matches no pod{where}"
     if near := of_misspelling(ctx, selector, namespaces):
         yield Finding(f"{at}.{near.path}", what, near.remedy, value=str(selector), means=near.seen)
@@ -78,6 +81,11 @@ def _judge(
         return
     failing = failing_term(ctx, selector, namespaces)
     yield Finding(at, what, "compare labels", Level.NOTE, str(selector), means=failing)
+
+
+def _label_of_namespaces(selector: Selector) -> Term | None:
+    """The term by the label that every Namespace has, and no pod: meant is a namespaceSelector."""
+    return next((t for t in selector.terms if t.key == NAME_LABEL and t.operator == "In"), None)
 
 
 _CLUSTER = """
@@ -141,6 +149,12 @@ CHECK = Check(
             cluster=_CLUSTER,
             object=_policy("{podSelector: {matchLabels: {app: prometheus}}}"),
             says="from app=prometheus matches no pod here: 1 in namespace monitoring; add namespace monitoring",
+        ),
+        Example(
+            title="a namespace's label",
+            cluster=_CLUSTER,
+            object=_policy("{podSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}"),
+            says="pods lack kubernetes.io/metadata.name; write namespaceSelector",
         ),
         Example(
             title="a misspelt label in another namespace",
