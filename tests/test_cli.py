@@ -367,7 +367,7 @@ p.yaml:18:3: error[rules-without-policy-type] NetworkPolicy shop/api
 
 2 objects: 1 error, 1 warning
 not known: enforcement: no known engine was found
-effect: cuts ip:0.0.0.0/0 -> shop/Pod/api-1
+effect: cuts the outside -> shop/Pod/api-1
 effect: isolates ingress of shop/Pod/api-1
 """
     )

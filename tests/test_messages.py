@@ -154,3 +154,71 @@ def test_the_line_leaves_out_what_it_means_before_it_grows_long() -> None:
 
 def _of(check: str) -> Example:
     return next(c.bad[0] for c in all_checks() if c.id == check)
+
+
+# --- what a change does to traffic: one telling
+
+_PODS = """
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, namespace: {namespace}, labels: {{app: {name}}}}}
+spec: {{containers: [{{name: c, ports: [{{containerPort: 8080}}]}}]}}
+status: {{phase: Running, podIP: 10.0.0.{number}}}
+"""
+_ONLY_WEB = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: api, namespace: shop}
+spec: {podSelector: {matchLabels: {app: api}}, ingress: [{from: [{podSelector: {matchLabels: {app: web}}}]}]}
+"""
+
+
+def _pods(*names: str) -> str:
+    made = (name.rpartition("/")[::2] for name in names)
+    return "---".join(
+        _PODS.format(name=name, namespace=namespace, number=number + 1) for number, (namespace, name) in enumerate(made)
+    )
+
+
+def _both(netadmit: Command, cluster: str) -> tuple[list[str], list[str]]:
+    """The effects that `check` tells, and those that kubectl tells."""
+    netadmit.write("config.yaml", "apiVersion: netadmit.io/v1\nkind: Config\ndisclose: cluster\neffects: always")
+    netadmit.write("cluster.yaml", cluster)
+    netadmit.write("policy.yaml", _ONLY_WEB)
+    checked = netadmit("check", "policy.yaml", "--cluster", "cluster.yaml", "--complete")
+    review = _review(Example(title="", object=_ONLY_WEB))
+    asked = netadmit("review", "--config", "config.yaml", "--cluster", "cluster.yaml", "--complete", stdin=review)
+    return (
+        [line.removeprefix("effect: ") for line in checked.out.splitlines() if line.startswith("effect: ")],
+        [line for line in asked.json["response"]["warnings"] if line.endswith(" [effect]")],
+    )
+
+
+def test_check_tells_effects_as_kubectl_does(netadmit: Command) -> None:
+    checked, asked = _both(netadmit, _pods("shop/web", "shop/api", "shop/job", "ops/scan"))
+    assert checked == [
+        "cuts ops/Pod/scan, shop/Pod/job and the outside -> shop/Pod/api",
+        "isolates ingress of shop/Pod/api",
+    ]
+    assert asked == [
+        "netpol shop/api: cuts Pod/job, ops/Pod/scan and the outside -> Pod/api [effect]",
+        "netpol shop/api: isolates ingress of Pod/api [effect]",
+    ]
+
+
+def test_an_effect_names_as_many_as_fit_into_the_line(netadmit: Command) -> None:
+    names = [f"shop/{name}-with-a-long-name" for name in ("crawler", "importer", "scanner")]
+    checked, asked = _both(netadmit, _pods("shop/web", "shop/api", *names))
+    assert "Pod/crawler-with-a-long-name, shop/Pod/importer-with-a-long-name, shop/Pod/scanner" in checked[0]
+    assert "cuts Pod/crawler-with-a-long-name and 2 more and the outside -> Pod/api" in asked[0]
+    assert len(asked[0]) <= SHORT
+
+
+def test_files_too_large_to_tell_effects_say_so(netadmit: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webhook.effects.MOST_STEPS_OF_FILES", 1)
+    netadmit.write("cluster.yaml", _pods("shop/web", "shop/api"))
+    netadmit.write("policy.yaml", _ONLY_WEB)
+    outcome = netadmit("check", "policy.yaml", "--cluster", "cluster.yaml", "--complete")
+    assert outcome.code == 0
+    assert "effect: " not in outcome.out
+    assert "not known: effects: the policies are too large to say here what they do to traffic" in outcome.out

@@ -4,13 +4,14 @@ A flow that only loses ports which its destination does not even declare is no n
 lines; programs get every flow.
 """
 
+import sys
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Final, NamedTuple
 
-from webhook.check import Context, Listing, enumerate_some
-from webhook.enforcement import State
+from webhook.check import MOST_STEPS, Context, Disclosure, Listing, Operation, View, enumerate_some
+from webhook.enforcement import Pin, State
 from webhook.impact import impact
 from webhook.model.cluster import Cluster
 from webhook.model.objects import Direction, NetworkPolicy
@@ -26,6 +27,10 @@ from webhook.reach.relation import bits_of
 from webhook.reach.scenario import Scenario
 
 MOST_LINES: Final = 5
+MOST_STEPS_OF_FILES: Final = 20 * MOST_STEPS
+"""Nobody else waits for the command line."""
+_NAMES: Final = range(MOST_NAMES, 0, -1)
+"""How many are named on each side: as many as there is room for."""
 _BOTH: Final[tuple[Direction, ...]] = ("Ingress", "Egress")
 
 
@@ -71,6 +76,23 @@ def effects_of_files(cluster: Cluster) -> EffectsOfFiles | None:
 # --- for people
 
 
+def effect_lines_of_files(cluster: Cluster, pin: Pin = Pin.AUTO) -> list[str]:
+    """What the policies that arrive in files do together, as `effect_lines` says it of one; with all namespaces.
+
+    Args:
+        cluster: the state with the files in it.
+        pin: what the configuration says of enforcement.
+
+    Raises:
+        TooLargeError: it takes more steps than are left.
+    """
+    ctx = Context(Operation.CREATE, None, cluster, view=View.CHECK, disclosure=Disclosure.CLUSTER, pin=pin)
+    if not cluster.arriving_policies or ctx.enforcement.state is State.NOT_ENFORCED:
+        return []
+    ctx.steps = MOST_STEPS_OF_FILES
+    return _told(ctx, _Telling(ctx, Change(graph_of(cluster), dict(cluster.arriving_policies), {})))
+
+
 class _Line(NamedTuple):
     """A line, how much it matters, and what it would have named (`Context.wished`)."""
 
@@ -79,18 +101,25 @@ class _Line(NamedTuple):
     wished: Mapping[Listing, None]
 
 
-def effect_lines(ctx: Context) -> list[str]:
+def effect_lines(ctx: Context, room: int = sys.maxsize) -> list[str]:
     """What the policy under review does, most important first, all of it; nothing where no engine enforces it.
 
     Where policies in an engine's own API may be about the same pods, it is said first that they are not counted. In
     `Context.wished` is afterwards what the first `MOST_LINES` would have named: the others nobody reads.
+
+    Args:
+        ctx: the policy under review.
+        room: so long a line should be at most: where it would be longer, fewer are named.
 
     Raises:
         TooLargeError: it takes more steps than are left.
     """
     if not isinstance(ctx.judged, NetworkPolicy) or ctx.enforcement.state is State.NOT_ENFORCED:
         return []
-    found = _Telling(ctx, impact(ctx))
+    return _told(ctx, _Telling(ctx, impact(ctx), room))
+
+
+def _told(ctx: Context, found: "_Telling") -> list[str]:
     lines = sorted([*found.flows(), *found.isolations()], key=lambda line: line.weight, reverse=True)
     ctx.wished = {}
     not_counted = found.not_counted() if lines else []
@@ -102,9 +131,10 @@ def effect_lines(ctx: Context) -> list[str]:
 class _Telling:
     """Puts a change into lines about workloads, within the disclosure rule."""
 
-    def __init__(self, ctx: Context, change: Change) -> None:
+    def __init__(self, ctx: Context, change: Change, room: int = sys.maxsize) -> None:
         self._ctx = ctx
         self._change = change
+        self._room = room
         self._parties = Parties(ctx, change.graph)
 
     def not_counted(self) -> list[str]:
@@ -120,12 +150,12 @@ class _Telling:
         """What is cut, then what is opened; whole connections before single ports."""
         for severity, verb, opened in ((4, "cuts", False), (2, "opens", True)):
             for direction in _BOTH:
-                for subject, on, others, wished in self._told(direction, opened=opened):
+                for subjects, on, others, wished in self._with_ports(direction, opened=opened):
                     self._ctx.wished = wished
-                    who, number = self._parties.who(others)
-                    source, destination = (who, subject) if direction == "Ingress" else (subject, who)
-                    weight = severity + (not on), number
-                    yield _Line(weight, f"{verb} {source} -> {destination}{on}", wished)
+                    yield self._fitting(
+                        _Line((severity + (not on), number), f"{verb} {' -> '.join(ends)}{on}", wished)
+                        for ends, number in self._ends(direction, subjects, others)
+                    )
 
     def isolations(self) -> Iterator[_Line]:
         """Who becomes restricted, or open, in a direction: a policy that lets everything through does neither."""
@@ -136,33 +166,36 @@ class _Telling:
             freed = [c for c in change.freed(direction) if change.before.row(c, direction) != everyone]
             for verb, cells in (("isolates", isolated), ("frees", freed)):
                 names = sorted({name for cell in cells for name in self._parties.workloads(cell)})
-                if names:
-                    shown = enumerate_some([self._parties.own(n) for n in names], MOST_NAMES)
-                    yield _Line((1, len(names)), f"{verb} {direction.lower()} of {shown}", {})
+                told = [self._parties.own(n) for n in names]
+                if told:
+                    what = f"{verb} {direction.lower()} of"
+                    yield self._fitting(_Line((1, len(told)), f"{what} {enumerate_some(told, n)}", {}) for n in _NAMES)
 
-    def _told(self, direction: Direction, *, opened: bool) -> Iterator[tuple[str, str, int, dict[Listing, None]]]:
+    def _with_ports(
+        self, direction: Direction, *, opened: bool
+    ) -> Iterator[tuple[Sequence[str], str, int, dict[Listing, None]]]:
         """The flows with the ports as far as may be told, and what would have been named beside.
 
         On which ports pods of other namespaces listen is theirs: of those who may not be named only such are told as
         the policy itself gives by number.
         """
-        elsewhere: dict[str, tuple[int, dict[Listing, None]]] = {}
-        for subject, ports, others in self._flows(direction, opened=opened):
+        elsewhere: dict[tuple[str, ...], tuple[int, dict[Listing, None]]] = {}
+        for subjects, ports, others in self._flows(direction, opened=opened):
             wished: dict[Listing, None] = {}
             if ports == ALL_PORTS:
-                yield subject, "", others, wished
+                yield subjects, "", others, wished
                 continue
             told = others
             if direction == "Egress" and not self._are_given(ports):
                 self._ctx.wished = wished
                 told = self._parties.tellable(others)
             if told:
-                yield subject, f" on {describe_ports(ports)}", told, wished
+                yield subjects, f" on {describe_ports(ports)}", told, wished
             if untold := others & ~told:
-                before, wished_before = elsewhere.get(subject, (0, {}))
-                elsewhere[subject] = before | untold, wished_before | wished
-        for subject, (untold, wished) in elsewhere.items():
-            yield subject, " on some ports", untold, wished
+                before, wished_before = elsewhere.get(tuple(subjects), (0, {}))
+                elsewhere[tuple(subjects)] = before | untold, wished_before | wished
+        for subjects, (untold, wished) in elsewhere.items():
+            yield subjects, " on some ports", untold, wished
 
     def _are_given(self, ports: Ports) -> bool:
         """Whether the policy, or what it replaces, gives these ports by number, or all but these."""
@@ -182,8 +215,25 @@ class _Telling:
                         found += port_range(port.protocol, port.port, port.end_port or port.port)
         return joined(found)
 
-    def _flows(self, direction: Direction, *, opened: bool) -> Iterator[tuple[str, Ports, int]]:
-        """Subject, ports, and the others: what matters of the flows, the subjects that lose alike put together."""
+    def _ends(
+        self, direction: Direction, subjects: Sequence[str], others: int
+    ) -> Iterator[tuple[tuple[str, str], int]]:
+        """Source and destination, with ever fewer names, and how many the others are."""
+        for most in _NAMES:
+            subject, (who, number) = enumerate_some(subjects, most), self._parties.who(others, most)
+            yield ((who, subject) if direction == "Ingress" else (subject, who)), number
+
+    def _fitting(self, lines: Iterator[_Line]) -> _Line:
+        """The first of these that there is room for; where there is none, the shortest."""
+        found: list[_Line] = []
+        for line in lines:
+            found.append(line)
+            if len(line.text) <= self._room:
+                return line
+        return min(found, key=lambda line: len(line.text))
+
+    def _flows(self, direction: Direction, *, opened: bool) -> Iterator[tuple[Sequence[str], Ports, int]]:
+        """Subjects, ports, and the others: what matters of the flows, the subjects that lose alike put together."""
         change = self._change
         alike: dict[tuple[Ports, int], list[str]] = {}
         flows = change.opened(direction) if opened else change.cut(direction)
@@ -200,7 +250,7 @@ class _Telling:
                 if left := others & ~itself:
                     alike.setdefault((ports, left), []).extend(map(self._parties.own, names))
         for (ports, others), names_alike in alike.items():
-            yield enumerate_some(sorted(set(names_alike)), MOST_NAMES), ports, others
+            yield sorted(set(names_alike)), ports, others
 
     @cached_property
     def _running(self) -> Counter[str]:

@@ -39,7 +39,7 @@ from webhook.dependents import (
     in_words,
     outlook,
 )
-from webhook.effects import MOST_LINES, effect_lines
+from webhook.effects import MOST_LINES, MOST_STEPS_OF_FILES, effect_lines
 from webhook.model.cluster import Cluster
 from webhook.model.manifest import Manifest, value_at
 from webhook.model.objects import (
@@ -55,7 +55,7 @@ from webhook.model.objects import (
     Service,
 )
 from webhook.model.review import Request
-from webhook.verdict import Action, ObjectReference, Ruling, Verdict, line_about
+from webhook.verdict import SHORT, Action, ObjectReference, Ruling, Verdict, line_about
 
 _EFFECT: Final = "effect"
 """What stands at the end of a line about traffic, where a check's id stands else."""
@@ -132,8 +132,6 @@ _OF_THE_TEXT: Final = frozenset({"yaml-duplicate-key", "unknown-field", "refused
 """What is said of the text alone, whatever becomes of it."""
 _RULE: Final = re.compile(r"spec\.(?:ingress|egress)\[\d+\]")
 _PORT: Final = re.compile(r"spec\.(?:(?:ingress|egress)\[\d+\]\.)?ports\[\d+\]")
-_MOST_STEPS_OF_FILES: Final = 20 * MOST_STEPS
-"""Nobody else waits for the command line."""
 _STEPS_OF_A_FINDING: Final = 100
 """What it costs to settle who speaks, to configure, waive, sort and log a finding."""
 
@@ -486,7 +484,7 @@ class Judge:
         """The judgement with the effects of the change; what goes wrong in finding them denies and hides nothing."""
         ctx.steps, ctx.wished = MOST_STEPS, {}
         try:
-            told = effect_lines(ctx)
+            told = effect_lines(ctx, SHORT - len(line_about(reference, "", _EFFECT)))
         except TooLargeError:
             unknown = f"{reference} is too large to say what it does to traffic"
             return msgspec.structs.replace(judgement, unknown=(*judgement.unknown, unknown))
@@ -602,7 +600,7 @@ class Judge:
         """
         statements: list[_Statement] = []
         unfinished: list[str] = []
-        left = most if most is not None else MOST_STEPS if ctx.view is View.ADMISSION else _MOST_STEPS_OF_FILES
+        left = most if most is not None else MOST_STEPS if ctx.view is View.ADMISSION else MOST_STEPS_OF_FILES
         config = self.config.of(ctx.namespace)
         for check in self._applicable(ctx):
             if only is not None and check.id not in only:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import msgspec
 
-from webhook.check import Level
+from webhook.check import Level, TooLargeError
 from webhook.cli import DENIED, OK, UNUSABLE, UsageError
 from webhook.cli.state_options import add_state_arguments, load_state, report_problems, standard_input
 from webhook.config import Config, ConfigError, load_config
-from webhook.effects import effects_of_files
+from webhook.effects import effect_lines_of_files, effects_of_files
 from webhook.model.manifest import InputError, parse_path
 from webhook.model.review import JUDGED
 from webhook.pipeline import Crash, Judge
@@ -73,8 +73,10 @@ def run(args: argparse.Namespace) -> int:
     reviewed = state.review(args.paths, stdin=standard_input())
     results = judge_files(judge, state, reviewed)
     # Without a state all that the policies do is new: that is for programs, and `connectivity` says it to people.
-    if args.output == "json" or (args.output == "text" and state.beside_files):
+    if args.output == "json":
         results = msgspec.structs.replace(results, effects=effects_of_files(state.cluster))
+    elif args.output == "text" and state.beside_files:
+        results = _with_told_effects(results, state, judge.config)
     if baseline:
         results = without_known(results, baseline)
     lost = report_problems(state.problems)
@@ -84,6 +86,15 @@ def run(args: argparse.Namespace) -> int:
     if lost or not (reviewed or args.allow_empty):
         return UNUSABLE
     return DENIED if results.fails(Level[args.fail_on.upper()]) else OK
+
+
+def _with_told_effects(results: Results, state: FileState, config: Config) -> Results:
+    try:
+        told = effect_lines_of_files(state.cluster, config.enforcement)
+    except TooLargeError:
+        unknown = "effects: the policies are too large to say here what they do to traffic; netadmit diff does"
+        return msgspec.structs.replace(results, unknown=(*results.unknown, unknown))
+    return msgspec.structs.replace(results, told_effects=told)
 
 
 def report_crash(crash: Crash) -> None:

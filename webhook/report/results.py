@@ -42,6 +42,7 @@ class Results(Struct, frozen=True):
         results: in the order of the files.
         unknown: kinds and questions that could not be known.
         effects: what the policies of the files do to traffic; None where there is nothing to tell, or nobody asked.
+        told_effects: the same as people read it, a line each.
         problems: what could not be read, and what was skipped.
         gone: how many findings of the baseline are no longer there; None without a baseline.
     """
@@ -50,6 +51,7 @@ class Results(Struct, frozen=True):
     results: tuple[Result, ...]
     unknown: tuple[str, ...] = ()
     effects: EffectsOfFiles | None = None
+    told_effects: Sequence[str] = ()
     problems: tuple[InputError, ...] = ()
     gone: int | None = None
 

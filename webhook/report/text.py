@@ -1,11 +1,11 @@
 """What a person reads: the finding, the line of YAML with a caret under it, what to write instead, a summary."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from webhook.check import Level, count, enumerate_some
-from webhook.effects import EffectsOfFiles
+from webhook.check import Level, count
+from webhook.effects import MOST_LINES
 from webhook.model.manifest import Position
 from webhook.report.paint import Paint
 from webhook.report.results import Result, Results, in_file_order
@@ -18,10 +18,7 @@ _SHOWN: Final = (60, 140)
 """Characters of a long line of the file that are shown before and after the field: JSON may be all in one."""
 _COLOURS: Final = {Level.ERROR: "1;31", Level.WARNING: "1;33", Level.NOTE: "1;36"}
 
-_VERBS: Final = {"cut": "cuts", "opened": "opens", "freed": "frees", "isolated": "isolates"}
-_COLOURS_OF_CHANGES: Final = {"cut": "1;31", "opened": "1;33", "freed": "1;33", "isolated": "1;36"}
-_MOST_EFFECTS: Final = 5
-_MOST_PORTS: Final = 3
+_COLOURS_OF_CHANGES: Final = {"cuts": "1;31", "opens": "1;33", "frees": "1;33", "isolates": "1;36"}
 
 
 def lines(results: Results, *, notes: bool = False) -> Iterator[str]:
@@ -36,8 +33,7 @@ def lines(results: Results, *, notes: bool = False) -> Iterator[str]:
         yield from _finding(result, paint)
         yield ""
     yield summary(results, notes=notes)
-    if results.effects is not None:
-        yield from _effects(results.effects, paint)
+    yield from _effects(results.told_effects, paint)
 
 
 def _finding(result: Result, paint: Paint) -> Iterator[str]:
@@ -88,28 +84,13 @@ def _word(text: str) -> str:
     return key if key and not key.startswith(("{", "[")) else text[:1]
 
 
-def _effects(effects: EffectsOfFiles, paint: Paint) -> Iterator[str]:
-    """What is cut and opened, most first; a few lines, the rest is counted."""
-    alike: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
-    for change, (source, to) in effects.flows:
-        for destination, ports in to:
-            alike.setdefault((change, destination, ports), []).append(source)
-    for change, name, direction in effects.workloads:
-        alike.setdefault((change, direction, ()), []).append(name)
-    order = list(_VERBS)
-    ranked = sorted(alike.items(), key=lambda e: (order.index(e[0][0]), e[0][2] != ("all",), -len(e[1]), e[0]))
-    # Many ranges are "all ports but …": what is left there is what counts, and a difference shows it better.
-    shown = [e for e in ranked if len(e[0][2]) <= _MOST_PORTS][:_MOST_EFFECTS]
-    for (change, what, ports), names in shown:
-        who = enumerate_some(names)
-        if ports:
-            on = "" if ports == ("all",) else f" on {', '.join(ports)}"
-            text = f"{who} -> {what}{on}"
-        else:
-            text = f"{what} of {who}"
-        yield f"effect: {paint(_COLOURS_OF_CHANGES[change], _VERBS[change])} {_text(text)}"
-    if len(ranked) > len(shown):
-        yield paint("2", f"effect: and {len(ranked) - len(shown)} more: netadmit diff --apply shows them")
+def _effects(effects: Sequence[str], paint: Paint) -> Iterator[str]:
+    """What is cut and opened, as kubectl tells it on a dry run; a few lines, the rest is counted."""
+    for effect in effects[:MOST_LINES]:
+        verb, space, rest = _text(effect).partition(" ")
+        yield f"effect: {paint(_COLOURS_OF_CHANGES[verb], verb) if verb in _COLOURS_OF_CHANGES else verb}{space}{rest}"
+    if len(effects) > MOST_LINES:
+        yield paint("2", f"effect: and {len(effects) - MOST_LINES} more: netadmit diff --apply shows them")
 
 
 def summary(results: Results, *, notes: bool) -> str:
