@@ -34,11 +34,11 @@ def judged(text: str) -> NetworkPolicy | Service | None:
     return read(text, FileState())[0].judged if text else None
 
 
-def rulings(example: Example) -> list[Ruling]:
+def rulings(example: Example, disclose: Disclosure = Disclosure.CLUSTER) -> list[Ruling]:
     """What the whole judge, not the check alone, says of an example."""
     state = FileState(complete=not example.partial)
     state.load(["-"], stdin=io.BytesIO(example.cluster.encode()))
-    judge = Judge(Config(disclose=Disclosure.CLUSTER), clock=lambda: NOW)
+    judge = Judge(Config(disclose=disclose), clock=lambda: NOW)
     if example.view is View.CHECK:
         results = [judge.check(r.manifest, r.judged, state.cluster) for r in read(example.object, state)]
         crashes = [c for r in results for c in r.crashes]

@@ -11,9 +11,9 @@ import pytest
 
 from tests.command import Command
 from tests.test_checks import NOW, rulings
-from webhook.check import Check, Example, Level, View
+from webhook.check import Check, Disclosure, Example, Level, View
 from webhook.checks import all_checks
-from webhook.model.objects import KINDS
+from webhook.model.objects import KINDS, NAMESPACE
 from webhook.state.files import FileState
 from webhook.verdict import SHORT
 
@@ -222,3 +222,24 @@ def test_files_too_large_to_tell_effects_say_so(netadmit: Command, monkeypatch: 
     assert outcome.code == 0
     assert "effect: " not in outcome.out
     assert "not known: effects: the policies are too large to say here what they do to traffic" in outcome.out
+
+
+# --- what is told of other namespaces
+
+_KNOWN_TO_ALL = {"kube-system", "default", "openshift-dns", "ingress-nginx"}
+"""Where the cluster DNS and the API server are; and what a product is called like, as its namespace mostly is."""
+
+
+@pytest.mark.parametrize(("check", "example"), _bad(View.ADMISSION))
+def test_no_part_of_a_finding_names_another_namespace_to_a_tenant(check: Check, example: Example) -> None:
+    own = example.object + example.old
+    others = [name for name in _namespaces(example.cluster) - _KNOWN_TO_ALL if not re.search(rf"\b{name}\b", own)]
+    for ruling in rulings(example, Disclosure.NAMESPACE):
+        words = re.findall(r"[\w-]+", ruling.finding.story)
+        assert not [name for name in others if name in words], ruling.finding.story
+
+
+def _namespaces(text: str) -> set[str]:
+    state = FileState()
+    state.load(["-"], stdin=io.BytesIO(text.encode()))
+    return {key[0] or key[1] for kind in KINDS for key in state.cluster.keys(kind) if key[0] or kind == NAMESPACE}
