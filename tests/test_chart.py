@@ -400,6 +400,17 @@ def test_the_component_is_what_the_value_adds() -> None:
     assert text == chart.watch_component(), "run `make manifests`"
 
 
+def test_the_step_before_failing_closed_is_the_same_but_for_that() -> None:
+    """So that failing closed begins with webhooks that are trusted already."""
+    before, after = (
+        only(rendered(f"--set=webhook.{given}"), "ValidatingWebhookConfiguration")
+        for given in ("split=true", "failurePolicy=Fail")
+    )
+    assert [one.pop("failurePolicy") for one in before["webhooks"]] == ["Ignore", "Ignore"]
+    assert [one.pop("failurePolicy") for one in after["webhooks"]] == ["Fail", "Ignore"]
+    assert before == after
+
+
 def test_the_namespace_of_every_engine_outside_kube_system_is_spared() -> None:
     """Where the fixtures of the engines' own manifests have their DaemonSets: netadmit must not hold those up."""
     used = set()

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -411,6 +412,43 @@ def test_a_ca_that_somebody_takes_away_is_put_back(release: Release, shop: str) 
         )
         eventually(lambda: release.ca_bundle == bundle, "it is put back", 15)
     eventually(lambda: release.denies(shop), "it is trusted")
+
+
+def test_failing_closed_in_two_steps_refuses_nothing(release: Release, shop: str) -> None:
+    """As the README has it: people who go on working while it is done."""
+    for given in ("split=true", "failurePolicy=Ignore"):  # failing closed begins with what is there in either case
+        release.helm("upgrade", RELEASE, str(CHART), *_port(), f"--set=webhook.{given}")
+    release.helm("upgrade", RELEASE, str(CHART), *_port(), "--set=webhook.split=true")
+    eventually(lambda: _bundles(release) == {release.secret[CA]}, "every webhook has the CA: the pods are ready", 20)
+    eventually(lambda: release.denies(shop), "it is asked")
+    refused: list[str] = []
+    asked = 0
+    done = threading.Event()
+
+    def work() -> None:
+        nonlocal asked
+        service = {"metadata": {"generateName": "web-"}, "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}}
+        while not done.is_set():
+            made = release.plane.request("POST", f"/api/v1/namespaces/{shop}/services?dryRun=All", service, check=False)
+            asked += 1
+            if made.status != 201:
+                refused.append(str(made))
+
+    people = threading.Thread(target=work)
+    people.start()
+    try:
+        said = release.helm("upgrade", RELEASE, str(CHART), *_port(), "--set=webhook.failurePolicy=Fail")
+        assert "STATUS: deployed" in said
+        [policy] = [
+            one["failurePolicy"] for one in release.get(CONFIGURATION)["webhooks"] if one["name"].startswith("enforce")
+        ]
+        assert policy == "Fail"
+        time.sleep(3)  # the API server has heard of it
+    finally:
+        done.set()
+        people.join()
+    assert asked > 20
+    assert refused == []
 
 
 def test_failing_closed_holds_up_no_more_than_it_must(release: Release, shop: str) -> None:
