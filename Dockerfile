@@ -2,6 +2,7 @@
 # The Python that the tests run with.
 ARG PYTHON=python:3.11-slim-bookworm
 
+# checkov:skip=CKV_DOCKER_7:the tag is the argument's, which checkov does not look up
 # hadolint ignore=DL3006
 FROM ${PYTHON} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
