@@ -118,8 +118,9 @@ class InstalledWebhook:
         """What the chart grants: reading what `webhook.state.watch` follows, and writing what tells people of it."""
         groups: dict[str, list[str]] = {}
         for resource in _COLLECTIONS.values():
-            group, plural = resource.kind.rpartition("/")[0].rpartition("/")[0], resource.path.rpartition("/")[2]
-            groups.setdefault(group, []).append(plural)
+            for path in (resource.path, *resource.others):  # another version's group may have another name
+                _, root, group, *_, plural = path.split("/")
+                groups.setdefault(group if root == "apis" else "", []).append(plural)
         verbs = ["get", "list", "watch"]
         rules: list[dict[str, Any]] = [
             {"apiGroups": [group], "resources": plurals, "verbs": verbs} for group, plurals in groups.items()
