@@ -351,9 +351,11 @@ def _fronts(ctx: Context, concerned: Concerned) -> Iterator[Front]:
     for bearers in concerned.bearers:
         by_namespace.setdefault(bearers.of.namespace, []).append(bearers)
     for namespace, there in by_namespace.items():
-        for service in ctx.cluster.services_in(namespace):
+        ctx.spend(len(there))
+        known = {s.metadata.name for of in dict.fromkeys(b.of for b in there) for s in ctx.cluster.services_behind(of)}
+        for service in ctx.cluster.services_in(namespace) if known else ():
             spec = service.spec
-            if spec.type == "ExternalName" or not spec.selector:
+            if spec.type == "ExternalName" or service.metadata.name not in known:
                 continue
             selector = ctx.compile_labels(spec.selector)
             ctx.spend(len(there) * len(selector.terms) + len(spec.ports))

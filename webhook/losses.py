@@ -147,10 +147,19 @@ class Losses:
     @cached_property
     def services(self) -> Sequence[Losing]:
         """The Services with backends that lose somebody, by name."""
-        found = sorted(self._ctx.cluster.services_in(self._ctx.namespace), key=lambda s: s.metadata.name)
-        if not found or not (self._lost_in or self._lost_out):
+        ctx, graph = self._ctx, self.change.graph
+        if not ctx.cluster.services_in(ctx.namespace) or not (self._lost_in or self._lost_out):
             return ()
-        return [losing for service in found if (losing := self.losing(service)) is not None]
+        lost = 0
+        for others in self._lost_out.values():
+            lost |= others
+        lost &= self.change.running_in(ctx.namespace) if lost else 0
+        lose = {c.of: None for c in (*self._lost_in, *map(graph.cells.__getitem__, numbers(lost))) if c.pods}
+        ctx.spend(len(lose))
+        found = {s.metadata.name: s for of in lose for s in ctx.cluster.services_behind(of)}
+        found.update((s.metadata.name, s) for s in ctx.cluster.services_without_selector(ctx.namespace))
+        by_name = (found[name] for name in sorted(found))
+        return [losing for service in by_name if (losing := self.losing(service)) is not None]
 
     def losing(self, service: Service) -> Losing | None:
         """What a Service loses, of whatever namespace; None where no ready backend loses anybody."""

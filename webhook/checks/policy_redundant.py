@@ -36,9 +36,11 @@ def run(ctx: Context) -> Iterator[Finding]:
 
 def _of_at_least_the_same_pods(ctx: Context) -> Iterator[Policy]:
     """The other policies of the namespace that certainly select every pod which this one selects, or ever will."""
-    mine = frozenset(ctx.compile(ctx.policy.spec.pod_selector).terms)
+    selector = ctx.compile(ctx.policy.spec.pod_selector)
+    mine = frozenset(selector.terms)
+    labels = [(t.key, v) for t in selector.terms if t.operator == "In" and len(t.values) == 1 for v in t.values]
     name = "/".join(ctx.policy.key)
-    for other in graph_of(ctx.cluster).own_policies(ctx.namespace).values():
+    for other in graph_of(ctx.cluster).own_policies(ctx.namespace).among(dict.fromkeys(labels)):
         ctx.spend(1 + len(other.subject.pods.terms))
         if other.name != name and mine.issuperset(other.subject.pods.terms):
             yield other

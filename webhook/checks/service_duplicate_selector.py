@@ -14,9 +14,9 @@ def run(ctx: Context) -> Iterator[Finding]:
         return
     ports = _ports(spec)
     same: list[str] = []
-    for other in ctx.cluster.services_in(ctx.namespace):
+    for other in ctx.cluster.services_alike(service):
         ctx.spend(2)
-        if other.spec.selector != spec.selector or other.metadata.name == service.metadata.name:
+        if other.metadata.name == service.metadata.name:
             continue
         ctx.spend(4 * len(other.spec.ports))
         if _serves_alike(spec, other.spec) and _ports(other.spec) == ports and not _meant(service, other):

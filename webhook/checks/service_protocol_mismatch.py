@@ -37,13 +37,7 @@ def _also_led_to(ctx: Context, number: int, protocols: set[Protocol]) -> bool:
     Then both protocols are meant (DNS, HTTP/3), and a container port is only documentation. Load balancers long took
     one protocol each, so that the pair is often two Services.
     """
-    services = [ctx.service]
-    ctx.spend(4 * len(ctx.cluster.services_in(ctx.namespace)))
-    services += [
-        s
-        for s in ctx.cluster.services_in(ctx.namespace)
-        if s.spec.selector == ctx.service.spec.selector and s.key != ctx.service.key
-    ]
+    services = [ctx.service, *(s for s in ctx.cluster.services_alike(ctx.service) if s.key != ctx.service.key)]
     ctx.spend(sum(len(s.spec.ports) for s in services))
     return any(_number(p) == number and p.protocol in protocols for s in services for p in s.spec.ports)
 

@@ -58,7 +58,7 @@ from webhook.model.objects import (
     WebhookConfiguration,
     Workload,
 )
-from webhook.model.selectors import Selector, Term
+from webhook.model.selectors import Selector, Term, equality_selector
 
 _R = TypeVar("_R", bound=Record)
 _K = TypeVar("_K")
@@ -98,12 +98,14 @@ class PodClass:
     def matched_by(self, selector: Selector) -> bool:
         if not self.open_keys:
             return selector.matches(self.labels)
-        return all(self._satisfies(term) for term in selector.terms)
+        for term in selector.terms:
+            pattern = None if term.key in self.labels else self.open_keys.get(term.key)
+            if not (term.matches(self.labels) if pattern is None else self._may_satisfy(term, pattern)):
+                return False
+        return True
 
-    def _satisfies(self, term: Term) -> bool:
-        pattern = self.open_keys.get(term.key)
-        if pattern is None or term.key in self.labels:
-            return term.matches(self.labels)
+    @staticmethod
+    def _may_satisfy(term: Term, pattern: str) -> bool:
         match term.operator:
             case "In":
                 return any(re.fullmatch(pattern, value) for value in term.values)
@@ -190,6 +192,7 @@ class Cluster:
         self._policies_here: dict[str, dict[str, NetworkPolicy]] = {}
         self._services_here: dict[str, dict[str, Service]] = {}
         self._engine_policies_here: dict[str, dict[tuple[str, str], EnginePolicy]] = {}
+        self._services_by_label: dict[tuple[str, str, str], dict[str, Service]] = {}
         self.arriving_policies: dict[Key, NetworkPolicy | None] = {}
         """The policies of files that are under review, each with the one of the state that it replaces."""
         self._slices_of: _Links = {}
@@ -245,6 +248,7 @@ class Cluster:
             self._policies_here.setdefault(key[0], {})[key[1]] = record
         elif isinstance(record, Service):
             self._services_here.setdefault(key[0], {})[key[1]] = record
+            self._index_service(before, record)
         elif isinstance(record, EnginePolicy):
             self._engine_policies_here.setdefault(key[0], {})[kind, key[1]] = record
         elif isinstance(record, Pod):
@@ -278,6 +282,7 @@ class Cluster:
             _discard(self._policies_here, *key)
         elif isinstance(gone, Service):
             _discard(self._services_here, *key)
+            self._index_service(gone, None)
         elif isinstance(gone, EnginePolicy):
             _discard(self._engine_policies_here, key[0], (kind, key[1]))
         else:
@@ -349,6 +354,12 @@ class Cluster:
         if after is not None:
             for label in after.labels.items():
                 self._namespaces_by_value.setdefault(label, {})[after.name] = None
+
+    def _index_service(self, before: Record | None, after: Service | None) -> None:
+        if isinstance(before, Service):
+            _discard(self._services_by_label, _place_of(before), before.metadata.name)
+        if after is not None:
+            self._services_by_label.setdefault(_place_of(after), {})[after.metadata.name] = after
 
     def _relink(self, before: Record | None, after: Record | None) -> None:
         """Keeps the indexes from what an object names to the object."""
@@ -526,6 +537,22 @@ class Cluster:
         """The Services of a namespace."""
         return self._services_here.get(namespace, {}).values()
 
+    def services_behind(self, of: PodClass) -> Iterator[Service]:
+        """The Services that select these pods, or the pods of these templates."""
+        for label in (*of.labels.items(), NO_LABEL):
+            for service in self._services_by_label.get((of.namespace, *label), {}).values():
+                if of.matched_by(equality_selector(service.spec.selector)):
+                    yield service
+
+    def services_without_selector(self, namespace: str) -> Collection[Service]:
+        """The Services of a namespace whose endpoints others name."""
+        return self._services_by_label.get((namespace, *_NO_SELECTOR), {}).values()
+
+    def services_alike(self, service: Service) -> list[Service]:
+        """The Services of a namespace with the selector of this one, which has some; itself among them."""
+        here = self._services_by_label.get(_place_of(service), {}).values()
+        return [other for other in here if other.spec.selector == service.spec.selector]
+
     def slices_of(self, namespace: str, service: str) -> Collection[EndpointSlice]:
         """The EndpointSlices that are labelled for a Service."""
         return _only(EndpointSlice, self._slices_of.get((namespace, service), {}))
@@ -652,6 +679,30 @@ _NONE: Final[Mapping[PodClass, None]] = {}
 _OPEN_KEYS: Final = frozenset(
     key for kind in WORKLOADS for key in open_keys(Workload(kind=kind, namespace="", name="", labels={}))
 )
+
+
+NO_LABEL: Final = ("", "")
+
+
+def sure_label(selector: Selector) -> tuple[str, str]:
+    """A label that whatever the selector matches certainly has: the place of what has a selector in an index.
+
+    `NO_LABEL` where there is none.
+    """
+    sure = (
+        (term.key, next(iter(term.values)))
+        for term in selector.terms
+        if term.operator == "In" and len(term.values) == 1 and term.key not in _OPEN_KEYS
+    )
+    return min(sure, default=NO_LABEL)
+
+
+_NO_SELECTOR: Final = ("", "no selector")
+
+
+def _place_of(service: Service) -> tuple[str, str, str]:
+    selector = service.spec.selector
+    return (service.metadata.namespace, *(sure_label(equality_selector(selector)) if selector else _NO_SELECTOR))
 
 
 def _discard(index: dict[_K, dict[_V, _E]], key: _K, left: _V) -> None:

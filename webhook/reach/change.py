@@ -137,6 +137,7 @@ class Change:
         self._partners = Partners(graph)
         self._kept: dict[tuple[bool, Cell, Direction], Relation] = {}
         self._touched: dict[tuple[str, Direction], Sequence[Cell]] = {}
+        self._running: dict[str, int] = {}
         self._under: dict[tuple[str, Direction], dict[str, list[Cell]]] = {}
 
     @property
@@ -154,6 +155,13 @@ class Change:
             subjects = {policy.subject.pods.terms: policy.subject.pods for policy in policies}.values()
             classes = {c: None for pods in subjects for c in self.graph.cluster.select(pods, (namespace,))}
             found = self._near[namespace] = self.graph.cells_of(classes)
+        return found
+
+    def running_in(self, namespace: str) -> int:
+        """The cells of a namespace in which pods run."""
+        found = self._running.get(namespace)
+        if found is None:
+            found = self._running[namespace] = _bits(cell for cell in self.graph.cells_in(namespace) if cell.pods)
         return found
 
     def touched(self, direction: Direction) -> list[Cell]:

@@ -43,6 +43,7 @@ from webhook.reach.policy import (
     PeerTable,
     PodPeer,
     Policy,
+    PolicyIndex,
     compile_admin_policy,
     compile_policy,
 )
@@ -54,6 +55,7 @@ NamedPorts: TypeAlias = tuple[tuple[str, str, int], ...]
 _FOLLOWED: Final = (NAMESPACE, NODE, POD, *WORKLOADS, *OTHER_CONTROLLERS, NETWORK_POLICY, *ADMIN_POLICIES)
 """In an order of its own: numbers, and with them the order of answers, are the same in every run."""
 StackOf: TypeAlias = Callable[["Cell", Direction], "Stack"]
+_NO_POLICIES: Final = PolicyIndex()
 _MOST_STALE_ATOMS: Final = 5_000
 """Borders that only hypothetical policies have drawn; beyond that the outside is cut anew."""
 
@@ -170,7 +172,7 @@ class Graph:
         self._cells_in: dict[str, dict[Cell, None]] = {}
         self._cell_of: dict[tuple[str, Key], Cell] = {}
         self._named: dict[tuple[str, str], dict[int, dict[Cell, None]]] = {}
-        self._policies: dict[str, dict[str, Policy]] = {}
+        self._policies: dict[str, PolicyIndex] = {}
         self._stamps: dict[str, int] = {}
         self._admin: dict[tuple[str, Key], Policy] = {}
         self._admin_stamp = 0
@@ -228,13 +230,14 @@ class Graph:
     def _take_policy(self, key: Key) -> None:
         namespace, name = key
         record = self.cluster.get(NETWORK_POLICY, key)
-        here = self._policies.setdefault(namespace, {})
+        here = self._policies.setdefault(namespace, PolicyIndex())
         if isinstance(record, NetworkPolicy):
-            compiled = here[name] = compile_policy(record, self.peers)
+            compiled = compile_policy(record, self.peers)
+            here.put(compiled)
             self._draw(compiled)
         else:
-            here.pop(name, None)
-            if not here:
+            here.remove(f"{namespace}/{name}")
+            if not here.by_name:
                 del self._policies[namespace]
         self._stamps[namespace] = self._stamps.get(namespace, 0) + 1
         self.policies_version += 1
@@ -407,7 +410,7 @@ class Graph:
         self.outside = self._borders = 0
         self._atoms, self._starts, self._atom_of = [], [], {}
         self._cut([0, IPV6])
-        for policy in (*self._admin.values(), *(p for here in self._policies.values() for p in here.values())):
+        for policy in (*self._admin.values(), *(p for here in self._policies.values() for p in here.by_name.values())):
             self._draw(policy)
 
     def _draw(self, policy: Policy) -> None:
@@ -485,12 +488,12 @@ class Graph:
         """Whether any pod or policy has an address of IPv6."""
         if any(atom.cells for atom in self._atoms if atom.first >= IPV6):
             return True
-        policies = (*self._admin.values(), *(p for here in self._policies.values() for p in here.values()))
+        policies = (*self._admin.values(), *(p for here in self._policies.values() for p in here.by_name.values()))
         return any(r[1] >= IPV6 for policy in policies for block in policy.blocks() for r in block.ranges)
 
-    def own_policies(self, namespace: str) -> Mapping[str, Policy]:
-        """The NetworkPolicies of a namespace, by name."""
-        return self._policies.get(namespace, {})
+    def own_policies(self, namespace: str) -> PolicyIndex:
+        """The NetworkPolicies of a namespace."""
+        return self._policies.get(namespace, _NO_POLICIES)
 
     def admin_policies(self) -> Sequence[Policy]:
         """The policies of administrators, in the order in which they are asked."""

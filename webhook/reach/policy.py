@@ -4,10 +4,11 @@ NetworkPolicies and the policies of administrators have one form here; where the
 action may be. A `Peer` keeps what it matches in the graph that it belongs to.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Literal, TypeAlias
 from weakref import WeakValueDictionary
 
+from webhook.model.cluster import NO_LABEL, PodClass, sure_label
 from webhook.model.objects import (
     AdminPeer,
     AdminPolicy,
@@ -140,6 +141,41 @@ class Policy:
             for peer in rule.peers or ():
                 if isinstance(peer, BlockPeer):
                     yield peer
+
+
+class PolicyIndex:
+    """NetworkPolicies of one namespace, found by a label that the pods which they select must have."""
+
+    __slots__ = ("_by_label", "by_name")
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, Policy] = {}
+        self._by_label: dict[tuple[str, str], dict[str, Policy]] = {}
+
+    def put(self, policy: Policy) -> None:
+        """Adds a policy, or replaces the one of its name."""
+        self.remove(policy.name)
+        self.by_name[policy.name] = policy
+        self._by_label.setdefault(sure_label(policy.subject.pods), {})[policy.name] = policy
+
+    def remove(self, name: str) -> None:
+        """Removes a policy by its full name; one that is not there is no error."""
+        gone = self.by_name.pop(name, None)
+        if gone is not None:
+            label = sure_label(gone.subject.pods)
+            del self._by_label[label][name]
+            if not self._by_label[label]:
+                del self._by_label[label]
+
+    def among(self, labels: Iterable[tuple[str, str]]) -> Iterator[Policy]:
+        """Those that select pods which have one of these labels, and those that any pod might be selected by."""
+        for label in (*labels, NO_LABEL):
+            yield from self._by_label.get(label, {}).values()
+
+    def on(self, pods: PodClass) -> list[Policy]:
+        """Those that select these pods, by name."""
+        found = [policy for policy in self.among(pods.labels.items()) if pods.matched_by(policy.subject.pods)]
+        return sorted(found, key=lambda policy: policy.name) if len(found) > 1 else found
 
 
 class PeerTable:

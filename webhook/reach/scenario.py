@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from webhook.model.objects import Direction, Key, NetworkPolicy
 from webhook.reach.graph import Atom, Bound, Cell, Graph, Stack, together
-from webhook.reach.policy import INGRESS, Peer, PodPeer, Policy, Rule, compile_policy
+from webhook.reach.policy import INGRESS, Peer, PodPeer, Policy, PolicyIndex, Rule, compile_policy
 from webhook.reach.ports import ALL_PORTS, Ports, intersection, port_range, union
 from webhook.reach.relation import Relation, add, bits_of, join, meet, minus, ports_of
 
@@ -162,11 +162,13 @@ class Scenario:
     def __init__(self, graph: Graph, changed: Mapping[Key, NetworkPolicy | None] | None = None) -> None:
         self.graph = graph
         self._changed: dict[str, dict[str, Policy | None]] = {}
+        self._added: dict[str, PolicyIndex] = {}
         for (namespace, name), policy in (changed or {}).items():
             compiled = None
             if policy is not None:
                 compiled = compile_policy(policy, graph.peers)
                 graph.draw_for(compiled)
+                self._added.setdefault(namespace, PolicyIndex()).put(compiled)
             self._changed.setdefault(namespace, {})[f"{namespace}/{name}"] = compiled
         self._rows: dict[tuple[object, ...], Relation] = {}
         self._rule_rows: dict[tuple[object, ...], Sequence[tuple[Rule, Relation]]] = {}
@@ -185,7 +187,7 @@ class Scenario:
         """A NetworkPolicy of this scenario."""
         full = f"{namespace}/{name}"
         changed = self._changed.get(namespace, {})
-        return changed[full] if full in changed else self.graph.own_policies(namespace).get(name)
+        return changed[full] if full in changed else self.graph.own_policies(namespace).by_name.get(full)
 
     def stack(self, cell: Cell, direction: Direction) -> Stack:
         """The policies that a cell is under in one direction."""
@@ -200,11 +202,8 @@ class Scenario:
         return self._altered(cell, direction, found, changed) if changed else found
 
     def _stack(self, cell: Cell, direction: Direction) -> Stack:
-        own = tuple(
-            policy
-            for _, policy in sorted(self.graph.own_policies(cell.namespace).items())
-            if policy.rules(direction) is not None and cell.of.matched_by(policy.subject.pods)
-        )
+        here = self.graph.own_policies(cell.namespace)
+        own = tuple(policy for policy in here.on(cell.of) if policy.rules(direction) is not None)
         tiers: dict[str, list[Policy]] = {"Admin": [], "Baseline": []}
         for policy in self.graph.admin_policies():
             if policy.rules(direction) is not None and self.graph.matches(policy.subject, cell, 0):
@@ -220,11 +219,8 @@ class Scenario:
         if found is None:
             own = [policy for policy in stack.own if policy.name not in changed]
             kept = len(own)
-            own += [
-                policy
-                for policy in changed.values()
-                if policy and policy.rules(direction) is not None and cell.of.matched_by(policy.subject.pods)
-            ]
+            added = self._added.get(cell.namespace)
+            own += [p for p in added.on(cell.of) if p.rules(direction) is not None] if added else ()
             if kept == len(own) == len(stack.own):
                 found = stack
             else:
