@@ -459,6 +459,7 @@ class ControlPlane:
         self._counter = itertools.count(10)
         self._claim, self.service_cidr = _claim_service_cidr()
         self.port = 0
+        self._etcd = ""
         for name in ("pki", "home", "kubeconfig"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self._authority = _Authority(self.folder / "pki")
@@ -556,6 +557,7 @@ class ControlPlane:
         for user in self._users.values():
             self._write_kubeconfig(user)
         pki, etcd = self.folder / "pki", f"http://127.0.0.1:{client}"
+        self._etcd = etcd
         self._run(
             "etcd",
             f"--data-dir={self.folder / 'etcd'}",
@@ -861,6 +863,34 @@ class ControlPlane:
         name = name or f"test-{secrets.token_hex(4)}"
         self.request("POST", "/api/v1/namespaces", {"metadata": {"name": name, "labels": {**(labels or {})}}})
         return name
+
+    def date(self, url: str, created: dt.datetime) -> None:
+        """Makes an object as old as nobody can by the API, which stamps what it makes: in etcd itself.
+
+        Only of Namespaces and Services; watches tell of it as of any other change.
+
+        Args:
+            url: of the object.
+            created: when it shall have been made.
+        """
+        found = self.request("GET", url).body
+        for field in ("resourceVersion", "managedFields"):
+            found["metadata"].pop(field, None)
+        found["metadata"]["creationTimestamp"] = f"{created.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
+        name, namespace = found["metadata"]["name"], found["metadata"].get("namespace")
+        key = f"/registry/services/specs/{namespace}/{name}" if namespace else f"/registry/namespaces/{name}"
+        # The API server reads what is stored by what it is: protobuf, as it writes it, or JSON.
+        pair = {"key": key, "value": json.dumps(found)}
+        body = json.dumps({k: base64.b64encode(v.encode()).decode() for k, v in pair.items()})
+        connection = http.client.HTTPConnection(self._etcd.removeprefix("http://"), timeout=10)
+        try:
+            connection.request("POST", "/v3/kv/put", body)
+            response = connection.getresponse()
+            text = response.read().decode()
+        finally:
+            connection.close()
+        if response.status != 200:
+            raise ControlPlaneError(f"etcd: {key}: {response.status} {text}")
 
     def delete_namespace(self, name: str) -> None:
         """Does what the namespace controller does, which is not there: empties it, then takes off its finalizer."""

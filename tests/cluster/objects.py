@@ -6,14 +6,18 @@ import contextlib
 import copy
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 import yaml
 
 from webhook.model.objects import (
+    ALIASES,
+    API_SERVICE,
     CLUSTER_SCOPED,
     CONFIG_MAP,
     CRON_JOB,
+    DAEMON_SET,
     JOB,
     NAMESPACE,
     NODE,
@@ -21,6 +25,7 @@ from webhook.model.objects import (
     POD,
     SERVICE,
     STATEFUL_SET,
+    WEBHOOK_CONFIGURATIONS,
     WORKLOADS,
 )
 from webhook.state.watch import RESOURCES
@@ -31,6 +36,8 @@ from .installed_webhook import InstalledWebhook
 Object = dict[str, Any]
 _PATHS = {r.kind: r.path for r in RESOURCES if r.key is None} | {CONFIG_MAP: "/api/v1/configmaps"}
 _CONTAINER = {"name": "main", "image": "example/image"}
+_KEPT = "netadmit.io/by-a-test"
+"""The finalizer of what is being deleted for as long as a test lasts."""
 _addresses = itertools.count(1)
 
 
@@ -44,7 +51,13 @@ def read(text: str) -> list[Object]:
 
 
 def kind_of(document: Mapping[str, Any]) -> str:
-    return f"{document['apiVersion']}/{document['kind']}"
+    kind = f"{document['apiVersion']}/{document['kind']}"
+    return ALIASES.get(kind, kind)
+
+
+def is_read(document: Mapping[str, Any]) -> bool:
+    """Whether it is of a kind that netadmit reads: only such are served here."""
+    return kind_of(document) in _PATHS
 
 
 def collection(document: Mapping[str, Any]) -> str:
@@ -60,6 +73,9 @@ def whole(document: Mapping[str, Any]) -> Object:
     """The object with what the API server insists on and no check reads."""
     made: Object = copy.deepcopy(dict(document))
     kind = kind_of(made)
+    made["apiVersion"] = kind.rpartition("/")[0]
+    for stamped in ("creationTimestamp", "deletionTimestamp"):
+        made["metadata"].pop(stamped, None)
     if kind == POD:
         _fill_pod(made.setdefault("spec", {}))
     elif kind in WORKLOADS:
@@ -78,10 +94,21 @@ def whole(document: Mapping[str, Any]) -> Object:
     elif kind == SERVICE and len(ports := made["spec"].get("ports", [])) > 1:
         for number, port in enumerate(ports):
             port.setdefault("name", f"p{number}")
+    _fill_registration(kind, made)
     for owner in made["metadata"].get("ownerReferences", []):
         owner.setdefault("uid", "1")
         owner.setdefault("apiVersion", "apps/v1")
     return made
+
+
+def _fill_registration(kind: str, made: Object) -> None:
+    for webhook in made["webhooks"] if kind in WEBHOOK_CONFIGURATIONS else ():
+        webhook |= {"sideEffects": "None", "admissionReviewVersions": ["v1"]}
+        webhook.pop("rules", None)  # what no check reads: so the API server asks nobody
+    if kind == API_SERVICE:
+        version, _, group = made["metadata"]["name"].partition(".")
+        given = {"group": group, "version": version, "groupPriorityMinimum": 1000, "versionPriority": 10}
+        made["spec"] = {**given, "insecureSkipTLSVerify": True, **made["spec"]}
 
 
 def _fill_pod(spec: Object) -> None:
@@ -92,14 +119,33 @@ def _fill_pod(spec: Object) -> None:
 
 
 def create(plane: ControlPlane, document: Mapping[str, Any]) -> None:
-    """Creates an object with the status that it was written with; a pod runs unless its status says otherwise."""
+    """Creates an object with the status that it was written with, as old as it says.
+
+    Unless its status says otherwise, a pod runs, and a DaemonSet has one that does. What is being deleted stays so.
+    """
     made = whole(document)
+    metadata = document["metadata"]
+    if "deletionTimestamp" in metadata and kind_of(made) != NAMESPACE:
+        made["metadata"]["finalizers"] = [_KEPT]
+    _create(plane, made)
+    url = f"{collection(made)}/{metadata['name']}"
+    if "creationTimestamp" in metadata:
+        plane.date(url, datetime.fromisoformat(metadata["creationTimestamp"]))
+    if "finalizers" in made["metadata"]:
+        plane.request("DELETE", f"{url}?gracePeriodSeconds=0&propagationPolicy=Background")
+
+
+def _create(plane: ControlPlane, made: Object) -> None:
     status = made.pop("status", {}) if kind_of(made) != NODE else {}
+    if kind_of(made) == DAEMON_SET and not status:
+        status = {"desiredNumberScheduled": 1, "numberReady": 1}
     if kind_of(made) == POD:
         namespace, name = made["metadata"].get("namespace", "default"), made["metadata"]["name"]
         plane.request("POST", collection(made), made)
         number = next(_addresses)
-        plane.set_pod_running(namespace, name, status.get("podIP", f"10.200.{number // 250}.{number % 250 + 1}"))
+        addresses = [status[k] for k in ("podIP",) if k in status] or [each["ip"] for each in status.get("podIPs", ())]
+        own = addresses[0] if addresses else f"10.200.{number // 250}.{number % 250 + 1}"
+        plane.set_pod_running(namespace, name, own)
         if status.keys() - {"podIP"}:
             plane.request("PATCH", f"{collection(made)}/{name}/status", {"status": status})
         return
@@ -110,8 +156,10 @@ def create(plane: ControlPlane, document: Mapping[str, Any]) -> None:
 
 
 def delete(plane: ControlPlane, document: Mapping[str, Any]) -> None:
-    url = f"{collection(document)}/{document['metadata']['name']}?gracePeriodSeconds=0&propagationPolicy=Background"
-    plane.request("DELETE", url, check=False)
+    url = f"{collection(document)}/{document['metadata']['name']}"
+    plane.request("DELETE", f"{url}?gracePeriodSeconds=0&propagationPolicy=Background", check=False)
+    if "deletionTimestamp" in document["metadata"] and kind_of(document) != NAMESPACE:
+        plane.request("PATCH", url, {"metadata": {"finalizers": None}}, check=False)
 
 
 @contextlib.contextmanager
@@ -132,11 +180,14 @@ def present(
     created: list[Object] = []
     try:
         for name, space in spaces.items():
-            answer = plane.request(
-                "POST", collection(space), {k: space[k] for k in space if k != "status"}, check=False
-            )
+            body = {k: v for k, v in whole(space).items() if k != "status"}
+            answer = plane.request("POST", collection(space), body, check=False)
             if answer.status == 201:
                 made.add(name)
+                if "creationTimestamp" in space["metadata"]:
+                    plane.date(
+                        f"{collection(space)}/{name}", datetime.fromisoformat(space["metadata"]["creationTimestamp"])
+                    )
             else:
                 assert answer.status == 409, answer  # default and kube-system are always there
         for document in every:
@@ -155,7 +206,7 @@ def present(
 def _delete_namespace(plane: ControlPlane, name: str, *, empty: bool) -> None:
     """As `ControlPlane.delete_namespace`, but only of what these tests put into one: a quarter of its requests."""
     path = f"/api/v1/namespaces/{name}"
-    plane.request("DELETE", path)
+    plane.request("DELETE", path, check=False)  # it may be on its way out already
     for kind in () if empty else _PATHS.keys() - CLUSTER_SCOPED:
         version, _, word = kind.rpartition("/")
         url = collection({"apiVersion": version, "kind": word, "metadata": {"namespace": name}})

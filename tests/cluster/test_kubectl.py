@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -10,13 +9,17 @@ from typing import NamedTuple
 
 import pytest
 
-from webhook.check import Check, Example, Level, View
+from tests.test_checks import rulings
+from webhook.check import Check, Example, View
 from webhook.checks import all_checks
 from webhook.model.objects import NAMESPACE, NETWORK_POLICY, SERVICE
+from webhook.verdict import Action, Verdict
 
+from . import custom_resources
 from .control_plane import ControlPlane
 from .installed_webhook import WEBHOOK, InstalledWebhook
 from .objects import Object, collection, create, delete, findings, kind_of, read, seen, whole
+from .playing import as_here, documents, let_go
 
 DENIED = f'admission webhook "{WEBHOOK}" denied the request: '
 
@@ -597,33 +600,23 @@ def test_it_is_not_silently_dead(kubectl: Kubectl, webhook: InstalledWebhook) ->
 # --- every example of every check
 
 
-UNPLAYED = (
-    *("kind: DaemonSet", "deletionTimestamp", "phase: Terminating", "kubernetes.io/service-name: kubernetes"),
-    *("creationTimestamp", "kind: HTTPRoute", "WebhookConfiguration", "kind: APIService"),
-    *("kind: AdminNetworkPolicy", "kind: BaselineAdminNetworkPolicy", "kind: ClusterNetworkPolicy"),
-)
-"""CNIs are test_cni.py's; what is going away, it would take a kubelet or the namespace controller to keep there; the
-API server says itself where it is, and when something was made; it has no custom resources, and would ask the webhooks.
-"""
-EARLY = ("dns-blocked", "cuts-api-server", "service-reachable-by-nobody")
-"""On CREATE in a namespace that was made a moment ago, as all of these are, they say nothing yet."""
+OF_AGE = ("dns-blocked", "cuts-api-server", "service-reachable-by-nobody")
+"""What they say on CREATE they say in namespaces that have been there for a while."""
 
 
 def examples(good: bool) -> list[object]:
     return [
         pytest.param(check, example, id=f"{check.id}: {example.title}")
         for check in all_checks()
-        if not check.files_only and check.id != "cni-does-not-enforce"
+        if not check.files_only
         for example in (check.good if good else check.bad)
-        if example.view is View.ADMISSION
-        and not example.partial
-        and not any(word in example.cluster for word in UNPLAYED)
+        if example.view is View.ADMISSION and not example.partial  # all of a live state can be read
     ]
 
 
 @pytest.fixture(scope="class")
 def disclosing(webhook: InstalledWebhook) -> Iterator[None]:
-    with webhook.configured(disclose="cluster"):
+    with custom_resources.installed(webhook.plane), webhook.configured(disclose="cluster"):
         yield
 
 
@@ -631,15 +624,18 @@ def disclosing(webhook: InstalledWebhook) -> Iterator[None]:
 class TestExamples:
     """What stands in the documentation is what kubectl prints; as the examples do, it names other namespaces."""
 
-    def send(self, webhook: InstalledWebhook, example: Example) -> tuple[int, list[str], str]:
+    def send(self, webhook: InstalledWebhook, check: Check, example: Example) -> tuple[int, list[str], str]:
         """The status, the warnings and the message; without kubectl, which would take two minutes for all of them."""
         new, old = read(example.object), read(example.old)
         shown = whole((new or old)[0])
         url = f"{collection(shown)}/{shown['metadata']['name']}"
-        with seen(webhook, example.cluster, shown["metadata"].get("namespace", "default"), tidy=True):
+        namespace = shown["metadata"].get("namespace", "default")
+        listed = documents(example, namespace, of_age=check.id in OF_AGE)
+        with seen(webhook, listed, namespace, tidy=True):
             if old and webhook.plane.request("GET", url, check=False).status == 404:
                 create(webhook.plane, old[0])
                 webhook.catch_up([kind_of(shown)])
+            let_go(webhook, listed)
             try:
                 if not new:
                     answer = webhook.plane.request("DELETE", url, check=False)
@@ -656,24 +652,19 @@ class TestExamples:
 
     @pytest.mark.parametrize(("check", "example"), examples(good=False))
     def test_bad(self, webhook: InstalledWebhook, check: Check, example: Example) -> None:
-        status, warnings, message = self.send(webhook, example)
-        level = example.level or check.level
-        if level is Level.ERROR:
-            assert (status, warnings) == (403, [])
-            assert message.startswith(DENIED)
-            said = [message]
+        here = as_here(webhook.plane, example)
+        status, warnings, message = self.send(webhook, check, here)
+        expected = rulings(here)
+        if denial := Verdict(tuple(expected)).denial:
+            assert (status, message) == (403, DENIED + denial)
         else:
             assert status in (200, 201), message
-            said = [line for line in warnings if line.endswith(f"[{check.id}]")]
-            early = check.id in EARLY and example.object and not example.old
-            assert len(said) == (level is Level.WARNING and not early), warnings
-        # What it means is left out where the line would be too long, and the rest of the story is told elsewhere.
-        seen = re.split(r"[:;] | \(", example.says)[0].partition("(")[0]
-        assert all(seen in line for line in said)
+        said = [line for line in warnings if line.endswith(f"[{check.id}]")]
+        assert said == [r.line for r in expected if r.check == check.id and r.action is Action.WARN]
 
     @pytest.mark.parametrize(("check", "example"), examples(good=True))
     def test_good(self, webhook: InstalledWebhook, check: Check, example: Example) -> None:
-        status, warnings, message = self.send(webhook, example)
+        status, warnings, message = self.send(webhook, check, as_here(webhook.plane, example))
         assert status in (200, 201), message
         assert not [line for line in warnings if line.endswith(f"[{check.id}]")]
 
