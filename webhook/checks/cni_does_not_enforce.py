@@ -124,6 +124,37 @@ _CILIUM = _daemon(
     "{name: cilium-agent, image: 'quay.io/cilium/cilium:v1.19.1', command: [cilium-agent], "
     "args: [--config-dir=/tmp/cilium/config-map]}",
 )
+_NODE_CONFIG = """
+---
+apiVersion: cilium.io/v2
+kind: CiliumNodeConfig
+metadata: {name: edge, namespace: kube-system}
+spec: {nodeSelector: {matchLabels: {edge: "true"}}, defaults: {enable-policy: default}}
+"""
+_CILIUM_POLICY = """
+---
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: api, namespace: shop}
+spec: {endpointSelector: {matchLabels: {app: api}}, ingress: [{fromEndpoints: [{matchLabels: {app: web}}]}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: api-0, namespace: shop, labels: {app: api}}
+"""
+_OPENSHIFT_SDN = _daemon(
+    "sdn", "app: sdn", "{name: sdn, image: quay.io/openshift/origin-sdn}", namespace="openshift-sdn"
+)
+
+
+def _plugin(name: str) -> str:
+    return f"""
+---
+apiVersion: network.openshift.io/v1
+kind: ClusterNetwork
+metadata: {{name: default}}
+pluginName: redhat/openshift-ovs-{name}
+"""
 
 
 def _kindnet(tag: str) -> str:
@@ -201,6 +232,18 @@ CHECK = Check(
             says="Cilium's policy-audit-mode is true",
         ),
         Example(
+            title="Cilium told to carry out its own policies only",
+            cluster=_CILIUM + _config("cilium-config", 'enable-k8s-networkpolicy: "false"') + _CILIUM_POLICY,
+            object=_POLICY,
+            says="Cilium's enable-k8s-networkpolicy is false: only Cilium's own policies are enforced; set it to true",
+        ),
+        Example(
+            title="OpenShift SDN with a plug-in that knows no policies",
+            cluster=_OPENSHIFT_SDN + _plugin("subnet"),
+            object=_POLICY,
+            says="OpenShift SDN's plug-in is openshift-ovs-subnet: all traffic passes; use OVN-Kubernetes",
+        ),
+        Example(
             title="kindnet as kind v0.23 ships it",
             cluster=_kindnet("v20240513-cbc04a1e"),
             object=_POLICY,
@@ -266,6 +309,17 @@ CHECK = Check(
             cluster=_CILIUM + _config("cilium-config", 'enable-policy: default, policy-audit-mode: "false"'),
             object=_POLICY,
         ),
+        Example(
+            title="Cilium told never to enforce, but on some nodes",
+            cluster=_CILIUM + _config("cilium-config", "enable-policy: never") + _NODE_CONFIG,
+            object=_POLICY,
+        ),
+        Example(
+            title="OpenShift SDN with the plug-in that enforces",
+            cluster=_OPENSHIFT_SDN + _plugin("networkpolicy"),
+            object=_POLICY,
+        ),
+        Example(title="OpenShift SDN with a plug-in that nobody can see", cluster=_OPENSHIFT_SDN, object=_POLICY),
         Example(title="kindnet as kind v0.24 ships it", cluster=_kindnet("v20240813-c6f155d6"), object=_POLICY),
         Example(title="k3s", cluster=_k3s('["server","--disable","traefik"]'), object=_POLICY),
         Example(title="flannel beside Calico's policy-only agent", cluster=_FLANNEL + _CALICO, object=_POLICY),
