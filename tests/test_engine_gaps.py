@@ -780,7 +780,7 @@ def test_the_command_speaks_json_for_every_cluster(fixture: str, capsys: pytest.
     told = json.loads(run_command(capsys, "base", fixture, more=("-o", "json")))
     assert list(told) == [
         *("state", "engine", "version", "confidence", "pinned", "reason", "remedy", "evidence", "gaps", "coverage"),
-        *("adminPolicies", "looked"),
+        *("adminPolicies", "enginePolicies", "looked"),
     ]
     assert told["state"] in {"enforced", "not-enforced", "partial", "unknown"}
     assert (told["confidence"] == "none") == (told["state"] == "unknown")

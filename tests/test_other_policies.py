@@ -635,6 +635,17 @@ def test_what_is_not_counted_where_its_engine_does_not_run(netadmit: Command) ->
     assert "netadmit: Calico GlobalNetworkPolicies are not known: none is counted\n" in err
 
 
+def test_enforcement_tells_who_else_decides(netadmit: Command) -> None:
+    out = netadmit("enforcement", "--cluster", netadmit.write("cluster.yaml", STATE, CCNP)).out
+    assert "  beside: 1 CiliumClusterwideNetworkPolicy decides, too, and is not counted\n" in out
+    two = netadmit.write("cluster.yaml", STATE, CCNP, CCNP.replace("name: dns", "name: more"))
+    out = netadmit("enforcement", "--cluster", two).out
+    assert "  beside: 2 CiliumClusterwideNetworkPolicies decide, too, and are not counted\n" in out
+    fixture = Path(__file__).parent / "fixtures" / "enforcement" / "cilium-without-networkpolicy.yaml"
+    told = netadmit("enforcement", "--cluster", str(fixture), "--complete", "-o", "json").json
+    assert told["enginePolicies"][CILIUM_NETWORK_POLICY] is True
+
+
 def test_a_snapshot_keeps_them(netadmit: Command) -> None:
     state = netadmit.write("cluster.yaml", STATE, CCNP, STAGED.replace("Staged", ""))
     written = netadmit("snapshot", "--cluster", state).out

@@ -30,7 +30,8 @@ from webhook.enforcement import (
     enforcement_of,
 )
 from webhook.model.cluster import Cluster
-from webhook.model.objects import DAEMON_SET, NODE
+from webhook.model.objects import DAEMON_SET, ENGINE_POLICIES, NODE
+from webhook.other_policies import plural, title
 from webhook.report.paint import Paint
 from webhook.terminal import clean
 
@@ -83,6 +84,12 @@ def _lines(found: Enforcement, cluster: Cluster) -> Iterator[str]:
         if config_maps:
             yield _line("read", f"ConfigMaps {', '.join(config_maps)}")
         yield _line("help", _PINNING)
+    for kind in ENGINE_POLICIES:
+        number = len(cluster.keys(kind))
+        if number and found.engine_policies.get(kind) is not False:
+            told = count(number, title(kind), plural([kind]))
+            decides = "decides" if number == 1 else "decide"
+            yield _line("beside", f"{told} {decides}, too, and {'is' if number == 1 else 'are'} not counted")
     if found.remedy:
         yield _line("help", found.remedy)
 
@@ -197,6 +204,7 @@ def as_json(found: Enforcement, cluster: Cluster) -> dict[str, Any]:
             ],
         },
         "adminPolicies": dict(found.admin_policies),
+        "enginePolicies": dict(found.engine_policies),
         "looked": {
             "for": _engines(),
             "daemonSets": len(cluster.keys(DAEMON_SET)),
