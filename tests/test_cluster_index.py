@@ -13,9 +13,11 @@ from webhook.model.objects import (
     ADMIN_POLICIES,
     BINDINGS,
     CLUSTER_ROLE_BINDING,
+    CLUSTER_SCOPED,
     CRON_JOB,
     DAEMON_SET,
     DEPLOYMENT,
+    ENGINE_POLICIES,
     EVERY,
     JOB,
     KINDS,
@@ -32,6 +34,7 @@ from webhook.model.objects import (
     AdmissionWebhook,
     APIService,
     EndpointSlice,
+    EnginePolicy,
     HTTPRoute,
     Ingress,
     IngressClass,
@@ -107,7 +110,13 @@ OF_CLUSTER = st.one_of(
     st.builds(ServiceCIDR, NAMES),
     st.builds(AdminPolicy, st.sampled_from(ADMIN_POLICIES), NAMES, st.just("Admin"), st.just(1), st.just(AdminPeer())),
 )
-RECORDS = st.one_of(PODS, TEMPLATES, NAMESPACES, SERVICES, POLICIES, SLICES, REFERRERS, ROLE_BINDINGS, OF_CLUSTER)
+ENGINE = st.one_of(
+    st.builds(EnginePolicy, st.sampled_from([k for k in ENGINE_POLICIES if k in CLUSTER_SCOPED]), st.just(""), NAMES),
+    st.builds(EnginePolicy, st.sampled_from([k for k in ENGINE_POLICIES if k not in CLUSTER_SCOPED]), SPACES, NAMES),
+)
+RECORDS = st.one_of(
+    PODS, TEMPLATES, NAMESPACES, SERVICES, POLICIES, SLICES, REFERRERS, ROLE_BINDINGS, OF_CLUSTER, ENGINE
+)
 REMOVALS = st.tuples(st.sampled_from(KINDS), st.tuples(st.one_of(SPACES, st.just("")), st.one_of(NAMES, SPACES)))
 STEPS = st.lists(st.one_of(RECORDS, RECORDS, REMOVALS), max_size=30)
 
@@ -268,6 +277,9 @@ def test_what_names_a_service_or_an_account_is_found_by_it(steps: list[Record | 
             case _:
                 return False
 
+    for space in ("x", "y", "z", ""):
+        of_engines = [r for r in objects.values() if isinstance(r, EnginePolicy) and r.namespace == space]
+        assert same(cluster.engine_policies_in(space), of_engines)
     for space in ("x", "y", "z", EVERY):
         for name in ("a", "b", EVERY):
             referrers = [r for r in objects.values() if names(r, space, name)]

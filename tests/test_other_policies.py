@@ -1,12 +1,14 @@
 """Policies in engines' own APIs: whom they may be about, what they may do, and what is not certain any more then."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.command import Command
 from tests.test_enforcement import cluster, said, without
@@ -17,7 +19,7 @@ from webhook.checks.opens_on_removal import CHECK as OPENS_ON_REMOVAL
 from webhook.checks.other_policy_apis import CHECK as OTHER_POLICY_APIS
 from webhook.effects import effect_lines
 from webhook.enforcement import Pin, enforcement_of
-from webhook.enforcement.own_policies import Effects, effects_of
+from webhook.enforcement.own_policies import Effects, effects_of, selections_of
 from webhook.model.cluster import Cluster, Completeness
 from webhook.model.objects import (
     ALIASES,
@@ -172,6 +174,76 @@ def test_whom_calico_s_expressions_select(selector: str, expected: str) -> None:
     spec = json.dumps({"selector": selector, "types": ["Ingress"]})
     assert about(engine_policy(CALICO_GLOBAL_NETWORK_POLICY, spec)) == expected
     assert about(engine_policy(CALICO_NETWORK_POLICY, spec)) == expected
+
+
+Expression: TypeAlias = tuple[str, Callable[[Mapping[str, str]], bool]]
+"""As it is written, and what it says of labels."""
+_KEYS, _VALUES = st.sampled_from(["a", "b", "example.com/c"]), st.sampled_from(["x", "y"])
+_QUOTES, _SPACE = st.sampled_from(["'", '"']), st.sampled_from(["", " "])
+
+
+def _among(key: str, values: list[str], quote: str, space: str, *, isin: bool) -> Expression:
+    listed = f",{space}".join(f"{quote}{value}{quote}" for value in values)
+    word = "in" if isin else "not in"
+    return f"{key} {word} {{{listed}}}", lambda labels: (labels.get(key) in values) == isin
+
+
+def _equal(key: str, value: str, quote: str, space: str, *, isin: bool) -> Expression:
+    operator = "==" if isin else "!="
+    return f"{key}{space}{operator}{space}{quote}{value}{quote}", lambda labels: (labels.get(key) == value) == isin
+
+
+def _has(key: str, space: str, *, isin: bool) -> Expression:
+    return ("" if isin else f"!{space}") + f"has({key})", lambda labels: (key in labels) == isin
+
+
+def _all(space: str) -> Expression:
+    return f"all({space})", lambda _: True
+
+
+def _joined(parts: list[Expression], space: str, *, every: bool) -> Expression:
+    operator, combine = ("&&", all) if every else ("||", any)
+    said = [says for _, says in parts]
+    return f"{space}{operator}{space}".join(text for text, _ in parts), lambda labels: combine(s(labels) for s in said)
+
+
+def _grouped(inner: Expression, *, negated: bool) -> Expression:
+    text, says = inner
+    return f"{'!' if negated else ''}({text})", lambda labels: says(labels) != negated
+
+
+TERMS = st.one_of(
+    st.builds(_equal, _KEYS, _VALUES, _QUOTES, _SPACE, isin=st.booleans()),
+    st.builds(_among, _KEYS, st.lists(_VALUES, min_size=1, max_size=2), _QUOTES, _SPACE, isin=st.booleans()),
+    st.builds(_has, _KEYS, _SPACE, isin=st.booleans()),
+    st.builds(_all, _SPACE),
+)
+GROUPS = st.recursive(
+    TERMS,
+    lambda inner: st.builds(
+        _grouped,
+        st.builds(_joined, st.lists(inner, min_size=2, max_size=4), _SPACE, every=st.booleans()),
+        negated=st.booleans(),
+    ),
+    max_leaves=6,
+)
+EXPRESSIONS = st.one_of(
+    st.builds(_joined, st.lists(TERMS, min_size=1, max_size=3), _SPACE, every=st.just(value=True)),
+    # What binds stronger stands in parentheses, but for the terms themselves: && before ||.
+    st.builds(_joined, st.lists(GROUPS, min_size=1, max_size=3), _SPACE, every=st.booleans()),
+)
+
+
+@given(EXPRESSIONS, st.dictionaries(_KEYS, _VALUES))
+@settings(max_examples=400, deadline=None)
+def test_no_pod_of_an_expression_is_missed(expression: Expression, labels: dict[str, str]) -> None:
+    """Rather too many than too few: and just those where nothing was left out."""
+    text, says = expression
+    policy = engine_policy(CALICO_GLOBAL_NETWORK_POLICY, json.dumps({"selector": text, "types": ["Ingress"]}))
+    (selection,) = selections_of(policy, policy.rules[0])
+    selected = selection.pods.matches(labels)
+    assert selected or not says(labels)
+    assert not selection.exact or selected == says(labels)
 
 
 @pytest.mark.parametrize(

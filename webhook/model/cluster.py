@@ -19,7 +19,6 @@ from webhook.model.objects import (
     CONFIG_MAP,
     CRON_JOB,
     DAEMON_SET,
-    ENGINE_POLICIES,
     HTTP_ROUTE,
     INGRESS,
     INGRESS_CLASS,
@@ -488,12 +487,6 @@ class Cluster:
     def admin_policies(self) -> Iterator[AdminPolicy]:
         for kind in ADMIN_POLICIES:
             yield from self._all(kind, AdminPolicy)
-
-    @property
-    def engine_policies(self) -> Iterator[EnginePolicy]:
-        """The policies in engines' own APIs."""
-        for kind in ENGINE_POLICIES:
-            yield from self._all(kind, EnginePolicy)
 
     @property
     def ingresses(self) -> Iterator[Ingress]:
