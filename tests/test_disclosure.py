@@ -164,7 +164,9 @@ def test_of_two_other_namespaces_the_one_that_may_be_listed_is_named() -> None:
 
     assert cut() == "3 workloads in 2 other namespaces"
     # So many are named as there is room for in a line of 120 characters.
-    assert cut(PODS_OF_PUBLIC) == "public/StatefulSet/client and 1 more and 1 workload in another namespace"
+    assert (
+        cut(PODS_OF_PUBLIC) == "public/StatefulSet/client, public/StatefulSet/web and 1 workload in another namespace"
+    )
     everything = "avaulta/StatefulSet/topsecret and 2 more"
     assert cut(Listing(POD, "")) == cut(PODS_OF_PUBLIC, Listing(POD, "avaulta")) == everything
 

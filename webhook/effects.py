@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from typing import Final, NamedTuple
 
 from webhook.check import MOST_STEPS, Context, Disclosure, Listing, Operation, View, enumerate_some
@@ -224,13 +225,9 @@ class _Telling:
             yield ((who, subject) if direction == "Ingress" else (subject, who)), number
 
     def _fitting(self, lines: Iterator[_Line]) -> _Line:
-        """The first of these that there is room for; where there is none, the shortest."""
-        found: list[_Line] = []
-        for line in lines:
-            found.append(line)
-            if len(line.text) <= self._room:
-                return line
-        return min(found, key=lambda line: len(line.text))
+        """The first of these that there is room for; where there is none, the names are worth a long line."""
+        first = next(lines)
+        return next((line for line in chain((first,), lines) if len(line.text) <= self._room), first)
 
     def _flows(self, direction: Direction, *, opened: bool) -> Iterator[tuple[Sequence[str], Ports, int]]:
         """Subjects, ports, and the others: what matters of the flows, the subjects that lose alike put together."""
