@@ -241,7 +241,7 @@ CHECK = Check(
             title="OpenShift SDN with a plug-in that knows no policies",
             cluster=_OPENSHIFT_SDN + _plugin("subnet"),
             object=_POLICY,
-            says="OpenShift SDN's plug-in is openshift-ovs-subnet: all traffic passes; use OVN-Kubernetes",
+            says="OpenShift SDN runs openshift-ovs-subnet: all traffic passes; use OVN-Kubernetes",
         ),
         Example(
             title="kindnet as kind v0.23 ships it",

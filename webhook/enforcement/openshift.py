@@ -57,7 +57,7 @@ def _judge_openshift_sdn(daemon: Workload, cluster: Cluster) -> Sighting:
                 state,
                 _SDN,
                 f"ClusterNetwork {network.name}: pluginName is {plugin}",
-                f"OpenShift SDN's plug-in is {plugin.rpartition('/')[2]}",
+                f"OpenShift SDN runs {plugin.rpartition('/')[2]}",
                 "" if state is State.ENFORCED else "use OVN-Kubernetes",
                 gaps=tuple(_gaps(cluster)) if state is State.ENFORCED else (),
                 admin_policies=NO_ADMIN_POLICIES,
