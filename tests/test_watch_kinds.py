@@ -15,7 +15,7 @@ import yaml
 from bench.generate import SIZES, records
 from webhook import pipeline
 from webhook.audit import Auditor
-from webhook.check import MOST_STEPS, Check, Context, Example, Finding, View
+from webhook.check import MOST_STEPS, Check, Context, Example, Finding, Listing, View
 from webhook.checks import all_checks
 from webhook.config import Config, ConfigError, json_schema, parse_config
 from webhook.dependents import REVEALED
@@ -28,6 +28,7 @@ from webhook.model.objects import (
     POD,
     SERVICE,
     STATEFUL_SET,
+    VALIDATING_WEBHOOKS,
     Namespace,
 )
 from webhook.model.review import WATCHABLE, Request, ReviewError, decode_review
@@ -717,10 +718,43 @@ def test_no_name_of_another_namespace_is_told(case: Case) -> None:
     secret = text.replace(f"namespace: {other}", "namespace: zzz-hidden").replace(f"name: {other}", "name: zzz-hidden")
     for name in ("caller", "db", "rates"):
         secret = secret.replace(f"name: {name}, namespace: zzz-hidden", f"name: zzz-{name}, namespace: zzz-hidden")
-    judge = Judge(config(disclose="namespace"))
-    judgement = admit(cluster(secret), case.new, case.old, judge=judge)
-    assert not judgement.crashes
-    assert "zzz" not in "".join((*judgement.verdict.warnings, judgement.verdict.denial))
+    for disclose in ("namespace", "requester"):  # who may list nothing
+        judgement = admit(cluster(secret), case.new, case.old, judge=Judge(config(disclose=disclose)))
+        assert not judgement.crashes
+        assert "zzz" not in "".join((*judgement.verdict.warnings, judgement.verdict.denial))
+
+
+def test_a_requester_is_told_names_of_what_he_may_list() -> None:
+    judge = Judge(config(disclose="requester"))
+    there = state(FOR_TEAM_A, MORE_OF_TEAM_A)
+    request = decode_review(review(WITHOUT_TEAM, clients()), judge.config.watched)
+    counted = (
+        f"ns clients: without team=a, 1 policy in another namespace lets it in no more; {ASK} [cuts-on-removal]",
+    )
+    named = (f"{SHOP_DB} lets it in no more; {KEEP_RULE} [cuts-on-removal]",)
+    policies, pods = Listing(NETWORK_POLICY, "shop"), Listing(POD, "shop")
+    for listable, said, wished in (
+        ((), counted, {policies, pods}),
+        ((policies,), counted, {pods}),  # what is said of a policy tells of the pods around it
+        ((pods,), counted, {policies}),
+        ((policies, pods), named, set()),
+        ((Listing(NETWORK_POLICY, ""), Listing(POD, "")), named, set()),
+        ((Listing(NETWORK_POLICY, "clients"), Listing(POD, "clients")), counted, {policies, pods}),
+    ):
+        judgement = judge.admit(request, there, listable=frozenset(listable))
+        assert tuple(judgement.verdict.warnings) == said, listable
+        assert set(judgement.wished) == wished, listable
+
+
+def test_what_a_requester_may_list_of_the_cluster() -> None:
+    judge = Judge(config(disclose="requester"))
+    request = decode_review(review(None, clients()), judge.config.watched)
+    told = judge.admit(request, state(WEBHOOK))
+    assert told.verdict.warnings == [f"ns clients: {ITS_WEBHOOK} a ValidatingWebhookConfiguration; {CHANGE_FIRST}"]
+    assert told.wished == (Listing(VALIDATING_WEBHOOKS, ""),)
+    told = judge.admit(request, state(WEBHOOK), listable=frozenset(told.wished))
+    assert told.verdict.warnings == [f"ns clients: {ITS_WEBHOOK} ValidatingWebhookConfiguration rules; {CHANGE_FIRST}"]
+    assert told.wished == ()
 
 
 def test_the_own_namespace_is_named() -> None:
