@@ -26,14 +26,18 @@ from webhook.model.objects import (
     NAMESPACE,
     NETWORK_POLICY,
     POD,
+    REPLICA_SET,
     SERVICE,
     STATEFUL_SET,
     VALIDATING_WEBHOOKS,
     Namespace,
+    Workload,
 )
 from webhook.model.review import WATCHABLE, Request, ReviewError, decode_review
 from webhook.pipeline import Deletions, Judge, Judgement
-from webhook.reach.graph import graph_of
+from webhook.reach.diff import difference
+from webhook.reach.flows import Flow
+from webhook.reach.graph import Graph, graph_of
 from webhook.server import FixedState
 from webhook.state.files import FileState
 from webhook.verdict import Action
@@ -108,6 +112,9 @@ def contents(state: Cluster) -> tuple[object, ...]:
         {key: set(held) for key, held in state._referrers_of.items()},
         {key: set(held) for key, held in state._policies_here.items()},
         {key: set(held) for key, held in state._services_here.items()},
+        {key: set(held) for key, held in state._engine_policies_here.items()},
+        {key: set(held) for key, held in state._slices_of.items()},
+        list(state.namespace_names()),
     )
 
 
@@ -624,6 +631,15 @@ def test_pods_keep_what_others_gave_them() -> None:
     assert lines(admit(state(by_hash), web("app: web"), web())) == []
 
 
+@pytest.mark.parametrize("labels", [WEB, f"{WEB}, pod-template-hash: 5d9f"])
+def test_in_files_pods_may_name_no_owner(labels: str) -> None:
+    text = "\n---\n".join((SHOP.partition("apiVersion: v1\nkind: Pod")[0], SERVICE_OF_FRONT))
+    there = cluster(text + "---" + ANOTHER.replace("LABELS", labels))
+    assert len(lines(admit(there, WITHOUT_TIER, web()))) == 1
+    there = cluster(text + "---" + ANOTHER.replace("LABELS", "app: other, tier: front"))
+    assert lines(admit(there, WITHOUT_TIER, web())) == [], "it is another's"
+
+
 def test_pods_in_the_middle_of_a_rollout_follow_as_well() -> None:
     late = SHOP.replace(
         'labels: {app: web, tier: front, access: "yes", pod-template-hash: 5d9f, injected',
@@ -1036,9 +1052,14 @@ def test_supposing_is_undone_in_any_order_and_nests() -> None:
     with pytest.raises(KeyError), there.supposing(without="shop"):
         raise KeyError
     assert contents(there) == was
-    generation = there.generation
+    there.mention("mentioned")
+    assert "mentioned" in there.namespace_names()
+    with there.supposing(without="mentioned"):
+        assert "mentioned" not in there.namespace_names()
+    assert "mentioned" in there.namespace_names()
+    revision = there.revision(POD)
     with there.supposing(list(there.pods)):
-        assert there.generation == generation, "what is so already is no change"
+        assert there.revision(POD) == revision, "what is so already is no change"
     assert there.completeness(NETWORK_POLICY) is Completeness.COMPLETE
 
 
@@ -1238,18 +1259,57 @@ def test_a_generated_cluster_with_all_kinds_of_changes() -> None:
     for workload in [*there.workloads(DEPLOYMENT, STATEFUL_SET, DAEMON_SET)]:
         for key in workload.labels:
             labels = {k: v for k, v in workload.labels.items() if k != key}
-            request = Request(
-                uid="1",
-                operation="UPDATE",
-                kind=workload.kind,
-                namespace=workload.namespace,
-                name=workload.name,
-                shown=workload,
-                becomes=msgspec.structs.replace(workload, labels=labels),
-            )
-            judgement = judge.admit(request, there)
+            judgement = judge.admit(asked(workload, msgspec.structs.replace(workload, labels=labels)), there)
             assert not judgement.crashes
             assert not judgement.verdict.denied
             told += bool(judgement.verdict.warnings)
     assert told > 20
     assert contents(there) == was
+
+
+def test_what_is_said_to_be_cut_is_cut() -> None:
+    """Told of every change of a label in a cluster as people have them, and asked of two clusters made anew."""
+    there = Cluster.of(records(SIZES["S"]), complete=True)
+    judge = Judge(config())
+    checked = 0
+    for workload in [*there.workloads(DEPLOYMENT, STATEFUL_SET)]:
+        for key in workload.labels:
+            after = msgspec.structs.replace(workload, labels={**workload.labels, key: "quite-other"})
+            judgement = judge.admit(asked(workload, after), there)
+            cuts = [
+                r.finding.means.removeprefix("cuts ") for r in judgement.verdict.rulings if r.check == "cuts-on-removal"
+            ]
+            if not cuts:
+                continue
+            removed = {(flow.src, flow.dst): flow.ports for flow in lost_between(there, workload, after)}
+            for cut in cuts:
+                ends, _, ports = cut.partition(" and ")[0].partition(" on ")
+                source, destination = (
+                    end if end.count("/") > 1 else f"{workload.namespace}/{end}" for end in ends.split(" -> ")
+                )
+                if "the outside" in ends:
+                    continue
+                assert (source, destination) in removed, cut
+                assert set(ports.split(", ")) & set(removed[source, destination]) or removed[source, destination] == [
+                    "all"
+                ]
+                checked += 1
+    assert checked > 10
+
+
+def asked(before: Workload, after: Workload) -> Request:
+    named = {"kind": before.kind, "namespace": before.namespace, "name": before.name}
+    return Request(uid="1", operation="UPDATE", shown=before, becomes=after, **named)
+
+
+def lost_between(there: Cluster, before: Workload, after: Workload) -> list[Flow]:
+    """The flows that are lost, by `netadmit diff` of the state and a copy in which all pods have been made anew."""
+    then = there.copy()
+    then.put(after)
+    for pod in list(then.pods):
+        if pod.workload == before.workload:
+            then.put(msgspec.structs.replace(pod, labels={**pod.labels, **after.labels}))
+    for template in list(then.workloads(REPLICA_SET)):
+        if template.workload == before.workload:
+            then.remove(template.kind, template.key)
+    return list(difference(Graph(there), Graph(then)).removed)

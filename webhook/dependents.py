@@ -159,9 +159,11 @@ def outlook(ctx: Context, change: Change) -> Outlook:
 
 
 def _made_by(pod: Pod, workload: Workload) -> bool:
-    if pod.owner is None:  # in files written by hand, pods name no owner (`webhook.backends.group`)
-        return pod.labels == workload.labels
-    return pod.workload == workload.workload
+    if pod.owner is not None:
+        return pod.workload == workload.workload
+    # In files written by hand, pods name no owner (`webhook.backends.group`).
+    added = open_keys(workload)
+    return {key: value for key, value in pod.labels.items() if key not in added} == workload.labels
 
 
 def _follow(pod: Pod, before: Workload, after: Workload) -> Pod:

@@ -323,6 +323,7 @@ class Cluster:
                 self.put(record)
             if without:
                 self._population.pop(without, None)  # of what is only mentioned there
+                self.generation += 1
             yield
         finally:
             for (kind, key), was in before.items():
@@ -331,6 +332,7 @@ class Cluster:
                 else:
                     self.put(was)
             self._population = population
+            self.generation += 1
             self.hypothetical = nested
 
     def mention(self, namespace: str) -> None:
