@@ -773,6 +773,56 @@ def test_what_a_requester_may_list_of_the_cluster() -> None:
     assert told.wished == ()
 
 
+# --- what it does to traffic ------------------------------------------------------------------------------------------
+
+
+def effects(judgement: Judgement) -> list[str]:
+    return [line.removesuffix(" [effect]") for line in lines(judgement) if line.endswith(" [effect]")]
+
+
+def test_a_dry_run_of_a_person_tells_what_is_cut_and_freed() -> None:
+    there = state(FOR_TEAM_A, MORE_OF_TEAM_A, OF_FRONT)
+    cut = "ns clients: cuts Pod/caller -> shop/Pod/db-0 on TCP 5432"
+    assert effects(admit(there, WITHOUT_TEAM, clients(), dryRun=True)) == [cut]
+    assert effects(admit(there, WITHOUT_TEAM, clients())) == []
+    always = Judge(config(effects="always"))
+    assert effects(admit(there, WITHOUT_TEAM, clients(), judge=always)) == [cut]
+    robot = {"username": "system:serviceaccount:argocd:controller"}
+    assert effects(admit(there, WITHOUT_TEAM, clients(), dryRun=True, userInfo=robot)) == []
+    assert effects(admit(there, WITHOUT_TIER, web(), dryRun=True)) == [
+        "deploy shop/web: frees ingress of Deployment/web"
+    ]
+    assert effects(admit(there, clients(f"{TEAM_A}, more: x"), clients(), dryRun=True)) == []
+
+
+def test_the_effects_keep_to_what_may_be_told() -> None:
+    there = state(FOR_TEAM_A, MORE_OF_TEAM_A)
+    untold = ["ns clients: cuts Pod/caller -> another namespace"]
+    judge = Judge(config(disclose="namespace"))
+    assert effects(admit(there, WITHOUT_TEAM, clients(), judge=judge, dryRun=True)) == untold
+    judge = Judge(config(disclose="requester"))
+    request = decode_review(review(WITHOUT_TEAM, clients(), dryRun=True), judge.config.watched)
+    assert effects(judge.admit(request, there)) == untold
+    listable = frozenset((Listing(POD, "shop"),))
+    assert effects(judge.admit(request, there, listable=listable)) == [
+        "ns clients: cuts Pod/caller -> shop/Pod/db-0 on TCP 5432"
+    ]
+
+
+def test_no_more_than_five_lines_about_traffic() -> None:
+    dbs = [
+        text.replace("app: db", f"app: db-{i}").replace("name: db", f"name: db-{i}")
+        for i in range(7)
+        for text in (
+            FOR_TEAM_A,
+            ANOTHER.replace("LABELS", "app: db").replace("name: another", "name: db").replace("http", "pg"),
+        )
+    ]
+    said = effects(admit(state(*dbs, MORE_OF_TEAM_A), WITHOUT_TEAM, clients(), dryRun=True))
+    assert len(said) == 6
+    assert said[-1] == "ns clients: and 2 more"
+
+
 def test_the_own_namespace_is_named() -> None:
     judge = Judge(config(disclose="namespace"))
     assert lines(admit(state(SERVICE_OF_FRONT), WITHOUT_TIER, web(), judge=judge)) == [

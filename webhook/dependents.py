@@ -409,7 +409,9 @@ _End: TypeAlias = Key | Atom
 """A pod, or outside addresses."""
 
 
-class _Flow(NamedTuple):
+class Flow(NamedTuple):
+    """A connection, from a pod or the outside to another."""
+
     source: _End
     destination: _End
     ports: Ports
@@ -460,13 +462,17 @@ class Survey:
         self._change = change
         self._moved = frozenset(will.pods)
         self.dependent = dependent
-        self._flows: dict[str, list[_Flow]] = {}
-        self._own: dict[Direction, list[_Flow]] = {}
+        self._flows: dict[str, list[Flow]] = {}
+        self._own: dict[Direction, list[Flow]] = {}
         self._stacks: dict[Direction, dict[Key, frozenset[str]]] = {}
         self._names = Names(ctx.cluster)
         self._referrers = [_told(ctx, record) for record in self._named_by(ctx)]
         self.wished = tuple(ctx.wished)
         """What would have been named to a requester who may list it (`Context.wished`)."""
+        self.lost: list[Flow] = []
+        """The connections that there are no more; known once `losses` has been asked."""
+        self.freed: list[Direction] = []
+        """The directions in which pods are isolated by no policy any more; likewise."""
         policy = dependent.judged
         if not isinstance(policy, NetworkPolicy) or change.after is None or nothing_to_lose(ctx):
             return
@@ -601,6 +607,7 @@ class Survey:
         freed = [d for d in held if self._frees(ctx, policy, d, then)]
         number = count(sum(1 for key in self._moved if not _terminating(ctx.cluster, key)), "pod")
         open_now = " and ".join(d.lower() for d in freed) if freed and _sure(ctx) is Level.WARNING else ""
+        self.freed += freed if open_now else ()
         if held and not ctx.select(selector, (ctx.namespace,)):
             means = f"no policy isolates {open_now} of {number} then" if open_now else "it isolates nothing"
             yield "selector-matches-nothing", Loss(path, "selects no pod", remedy, cause=cause, means=means)
@@ -694,7 +701,7 @@ class Survey:
                     return True
         return False
 
-    def _cut(self, ctx: Context, flows: Sequence[_Flow], then: Connections) -> list[str]:
+    def _cut(self, ctx: Context, flows: Sequence[Flow], then: Connections) -> list[str]:
         """The flows that there are no more, in words."""
         found: dict[str, None] = {}
         for flow in flows:
@@ -706,6 +713,7 @@ class Survey:
             if lost and listens:
                 lost = intersection(lost, listens)
             if lost and not _uncertain(ctx, source, destination):
+                self.lost.append(flow._replace(ports=lost))
                 ends = " -> ".join(self._name(ctx, end) for end in (flow.source, flow.destination))
                 ports = describe(lost)
                 found[ends if ports == ("all",) else f"{ends} on {enumerate_some(ports)}"] = None
@@ -771,7 +779,7 @@ def _flows(
     now: Connections,
     pairs: Iterable[tuple[tuple[_End, Cell | Atom], tuple[_End, Cell | Atom]]],
     direction: Direction,
-) -> Iterator[_Flow]:
+) -> Iterator[Flow]:
     """The connections of some to others: from these (Ingress), or to them."""
     for own, other in pairs:
         source, destination = (other, own) if direction == INGRESS else (own, other)
@@ -779,7 +787,7 @@ def _flows(
             continue
         ports = now.between(ctx, source[1], destination[1])
         if ports and not _uncertain(ctx, source[1], destination[1]):
-            yield _Flow(source[0], destination[0], ports)
+            yield Flow(source[0], destination[0], ports)
 
 
 def _uncertain(ctx: Context, source: Cell | Atom, destination: Cell | Atom) -> bool:
@@ -837,6 +845,36 @@ def _told(ctx: Context, record: Record) -> str:
 
 
 # --- in words
+
+
+def traffic_lines(ctx: Context, change: Change, surveys: Iterable[Survey]) -> list[str]:
+    """What is cut, and who is isolated no more, as lines; as far as whoever makes the change may be told.
+
+    Args:
+        ctx: of whoever makes the change.
+        change: the change.
+        surveys: what was asked for its losses.
+    """
+    names, found = Names(ctx.cluster), dict[str, None]()
+
+    def told(end: _End) -> tuple[str, bool]:
+        pod = None if isinstance(end, Atom) else ctx.cluster.get(POD, end)
+        if not isinstance(pod, Pod):
+            return "the outside", True
+        name = names.of_pod(pod)
+        if pod.namespace == change.namespace:
+            return name.partition("/")[2], True
+        return (name, True) if ctx.may_name(POD, pod.namespace) else ("another namespace", False)
+
+    for survey in surveys:
+        for flow in survey.lost:
+            (source, _), (destination, named) = told(flow.source), told(flow.destination)
+            ports = describe(flow.ports) if named else ("all",)  # nor is told on what unnamed pods listen
+            on = "" if ports == ("all",) else f" on {enumerate_some(ports)}"
+            found[f"cuts {source} -> {destination}{on}"] = None
+    for direction in dict.fromkeys(d for survey in surveys for d in survey.freed):
+        found[f"frees {direction.lower()} of {str(change).partition(' ')[0]}/{change.before.name}"] = None
+    return list(found)
 
 
 def in_words(dependent: Dependent, finding: Finding, *, own: str) -> Finding:

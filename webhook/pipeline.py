@@ -38,6 +38,7 @@ from webhook.dependents import (
     in_numbers,
     in_words,
     outlook,
+    traffic_lines,
 )
 from webhook.effects import MOST_LINES, MOST_STEPS_OF_FILES, effect_lines
 from webhook.model.cluster import Cluster
@@ -220,12 +221,18 @@ class _Statement(Struct):
 
 
 class _Found:
-    """What came up while dependents were looked at."""
+    """What came up while dependents were looked at.
 
-    def __init__(self) -> None:
+    Args:
+        tells_effects: whether what the change does to traffic is asked for, too.
+    """
+
+    def __init__(self, *, tells_effects: bool) -> None:
+        self.tells_effects = tells_effects
         self.crashes: list[Crash] = []
         self.unknown: set[str] = set()
         self.wished: dict[Listing, None] = {}
+        self.effects: list[str] = []
 
 
 class _Lost(NamedTuple):
@@ -332,7 +339,7 @@ class Judge:
         reference = _reference(request.kind, "" if isinstance(change.before, Namespace) else change.namespace, name)
         if not synced:
             return Judgement(Verdict(), unknown=(f"{reference}: the state has not been read yet",))
-        found = _Found()
+        found = _Found(tells_effects=self._tells_effects(request))
         try:
             told = self._broken_by(change, cluster, listable, found)
         except TooLargeError:
@@ -347,7 +354,7 @@ class Judge:
         rulings.sort(key=lambda r: (r.action is Action.IGNORE, -r.level))
         waits = any(r.action is not Action.IGNORE for r in rulings)
         return Judgement(
-            Verdict(tuple(rulings)),
+            Verdict(tuple(rulings), _told_effects(reference, found.effects, "and {} more") if waits else ()),
             tuple(found.crashes),
             tuple(sorted(found.unknown)),
             # Helm and kubectl send a Service or policy a moment before: conduct 6.
@@ -416,9 +423,11 @@ class Judge:
                 statements, _ = self._statements(ctx, found.crashes, ctx.steps, REVEALED)
                 left += max(ctx.steps, 0)
                 stood[survey] = frozenset((s.check.id, s.finding.path) for s in statements if s.level > Level.NOTE)
-        news = [
-            lost for lost in told if (lost.ruling.check, lost.ruling.finding.path) not in stood.get(lost.survey, ())
-        ]
+            news = [
+                lost for lost in told if (lost.ruling.check, lost.ruling.finding.path) not in stood.get(lost.survey, ())
+            ]
+            if found.tells_effects:
+                found.effects = traffic_lines(reader, change, dict.fromkeys(lost.survey for lost in news))
         return self._as_told(change, news, reader, found)
 
     def _lost(self, ctx: Context, survey: Survey, then: Connections, found: _Found) -> Iterator[_Lost]:
@@ -492,13 +501,10 @@ class Judge:
             crash = Crash(_EFFECT, error)
             self._on_crash(crash)
             return msgspec.structs.replace(judgement, crashes=(*judgement.crashes, crash))
-        lines = [line_about(reference, line, _EFFECT) for line in told[:MOST_LINES]]
-        if len(told) > MOST_LINES:
-            more = f"and {len(told) - MOST_LINES} more: netadmit diff --live --apply FILE"
-            lines.append(line_about(reference, more, _EFFECT))
+        lines = _told_effects(reference, told, "and {} more: netadmit diff --live --apply FILE")
         return msgspec.structs.replace(
             judgement,
-            verdict=Verdict(judgement.verdict.rulings, tuple(lines)),
+            verdict=Verdict(judgement.verdict.rulings, lines),
             wished=tuple(dict.fromkeys((*judgement.wished, *ctx.wished))),
         )
 
@@ -667,6 +673,14 @@ class Judge:
         statements, unfinished = self._statements(before, crashes)
         said = {(s.check.id, s.finding.value) for s in statements}
         return frozenset(said | {(id_, ANYTHING) for id_ in (*(crash.check for crash in crashes), *unfinished)})
+
+
+def _told_effects(reference: ObjectReference, told: Sequence[str], more: str) -> tuple[str, ...]:
+    """The first lines about traffic, and how many more there are."""
+    shown = list(told[:MOST_LINES])
+    if len(told) > MOST_LINES:
+        shown.append(more.format(len(told) - MOST_LINES))
+    return tuple(line_about(reference, line, _EFFECT) for line in shown)
 
 
 def _rule(ctx: Context, reference: ObjectReference, said: _Statement, config: Config, mode: Mode) -> Ruling:

@@ -135,14 +135,17 @@ def apply(kubectl: Kubectl, manifest: str) -> Said:
 def test_a_namespace_loses_a_label(place: tuple[str, str], kubectl: Kubectl, watching: InstalledWebhook) -> None:
     _, clients = place
     assert kubectl("label", "namespace", clients, "stage=test") == (0, [f"namespace/{clients} labeled"], [])
+    tried = kubectl("label", "namespace", clients, "team-", "--dry-run=server")
+    assert tried.err[1:] == [f"Warning: ns {clients}: cuts Pod/caller -> another namespace [effect]"]
     said = kubectl("label", "namespace", clients, "team-")
+    assert tried.err[:1] == said.err
     assert said == (
         0,
         [f"namespace/{clients} unlabeled"],
         [f"Warning: ns {clients}: without team=a, {NOBODY}; keep it, or ask there [namespace-not-found]"],
     )
     before = _decisions(watching, clients)
-    assert before == [f"UPDATE {NAMESPACE}"] * 2
+    assert before == [f"UPDATE {NAMESPACE}"] * 3
     assert kubectl("annotate", "namespace", clients, "a=b").err == []
     assert _decisions(watching, clients) == before, "the API server asks about labels only"
 
