@@ -391,6 +391,11 @@ def test_every_spelling_that_the_configuration_takes_the_chart_takes() -> None:
 _EMPTY = {"apiVersion": "netadmit.io/v1", "kind": "Config"}
 
 
+def test_values_of_an_older_release_watch_nothing() -> None:
+    """As `helm upgrade --reuse-values` leaves them: without what has come since."""
+    assert webhooks("--set=webhook.watchKinds=null") == webhooks()
+
+
 def test_watching_takes_no_further_rights() -> None:
     assert set(_rules(rendered(WATCH_ALL))) == set(_rules(rendered()))
 

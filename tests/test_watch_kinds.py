@@ -19,7 +19,7 @@ from webhook.check import MOST_STEPS, Check, Context, Example, Finding, Listing,
 from webhook.checks import all_checks
 from webhook.config import Config, ConfigError, json_schema, parse_config
 from webhook.dependents import REVEALED
-from webhook.model.cluster import Cluster, Completeness
+from webhook.model.cluster import Cluster, Completeness, PodClass
 from webhook.model.objects import (
     DAEMON_SET,
     DEPLOYMENT,
@@ -96,26 +96,20 @@ def admit(
     return judgement
 
 
-def contents(state: Cluster) -> tuple[object, ...]:
-    """All that a cluster holds, and its indexes."""
-    classes = {
-        (c.namespace, frozenset(c.labels.items()), frozenset(c.open_keys.items())): (set(c.pods), set(c.templates))
-        for c in state.classes()
-    }
-    return (
-        {kind: dict(held) for kind, held in state._objects.items() if held},
-        dict(state._population),
-        classes,
-        {key: len(held) for key, held in state._by_value.items()},
-        {key: len(held) for key, held in state._by_value_here.items()},
-        {key: set(held) for key, held in state._namespaces_by_value.items()},
-        {key: set(held) for key, held in state._referrers_of.items()},
-        {key: set(held) for key, held in state._policies_here.items()},
-        {key: set(held) for key, held in state._services_here.items()},
-        {key: set(held) for key, held in state._engine_policies_here.items()},
-        {key: set(held) for key, held in state._slices_of.items()},
-        list(state.namespace_names()),
-    )
+def contents(state: Cluster) -> dict[str, object]:
+    """All that a cluster holds, and every index of it; in whatever order."""
+
+    def plain(value: object) -> object:
+        if isinstance(value, dict):
+            return frozenset((plain(key), plain(inner)) for key, inner in value.items() if inner != {})
+        if isinstance(value, PodClass):
+            labels, added = frozenset(value.labels.items()), frozenset(value.open_keys.items())
+            return value.namespace, labels, added, frozenset(value.pods), frozenset(value.templates)
+        return value if isinstance(value, str | int | tuple | None) else id(value)
+
+    passing = {"_revisions", "_names", "generation"}
+    found = {name: plain(value) for name, value in vars(state).items() if name not in passing}
+    return {**found, "names": list(state.namespace_names())}
 
 
 def lines(judgement: Judgement) -> list[str]:

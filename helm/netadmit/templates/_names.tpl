@@ -81,7 +81,7 @@ capabilities:
 {{- end }}
 {{- end }}
 {{- $found := list }}
-{{- range concat (default list .Values.config.watchKinds) .Values.webhook.watchKinds (default list .Values.watchKinds) }}
+{{- range concat (default list .Values.config.watchKinds) (default list .Values.webhook.watchKinds) (default list .Values.watchKinds) }}
 {{- if not (hasKey $spellings (lower .)) }}
 {{- fail (printf "watchKinds: %q cannot be watched; these can: Namespace, Deployment, StatefulSet, DaemonSet, workloads" .) }}
 {{- end }}
