@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import kubernetes
 import pytest
 
 from webhook.cli import COMMANDS
@@ -42,6 +43,19 @@ def test_the_image_has_the_python_that_is_tested() -> None:
     assert base
     assert f"/lib/python{base[1]}/site-packages/webhook" in (ROOT / "Dockerfile").read_text()
     assert (ROOT / "pyproject.toml").read_text().count(f'requires-python = ">={base[1]}"') == 1
+
+
+def test_what_the_image_leaves_out_is_imported_by_nobody() -> None:
+    """Neither by us, nor by the package that it is a part of."""
+    removed = re.findall(r"rm -r \S+/site-packages/(\S+)", (ROOT / "Dockerfile").read_text())
+    assert removed == ["kubernetes/aio"]
+    used = "from kubernetes.client import Configuration, rest; from kubernetes.config import kube_config"
+    without = f"import sys; sys.modules['kubernetes.aio'] = None; import kubernetes; {used}"
+    done = subprocess.run([sys.executable, "-c", without], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    folder = Path(kubernetes.__path__[0])
+    for file in [*folder.rglob("*.py"), *(ROOT / "webhook").rglob("*.py")]:
+        assert folder / "aio" in file.parents or "kubernetes.aio" not in file.read_text(), file
 
 
 def test_the_image_runs_as_nobody_and_tells_its_health_itself() -> None:
