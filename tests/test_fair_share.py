@@ -12,7 +12,7 @@ import pytest
 
 from webhook.check import Disclosure
 from webhook.config import Config
-from webhook.fair_share import LONGEST_REST, NOTICEABLE_SECONDS, FairShare
+from webhook.fair_share import LONGEST_REST, MOST_BYTES, NOTICEABLE_SECONDS, FairShare
 from webhook.pipeline import Judge, Judgement
 from webhook.server import FixedState
 
@@ -36,12 +36,12 @@ class World:
         heapq.heappush(self._sleepers, (self.seconds + seconds, next(self._counter), woken))
         await woken.wait()
 
-    async def judge(self, namespace: str, cost: float, until: float = float("inf")) -> bool:
-        if not await self.share.wait(namespace, until):
+    async def judge(self, namespace: str, cost: float, until: float = float("inf"), size: int = 0) -> bool:
+        if not await self.share.wait(namespace, size, until):
             return False
         self.judged.append((namespace, self.seconds))
         self.seconds += cost
-        self.share.charge(namespace, cost)
+        self.share.charge(namespace, cost, cost)
         return True
 
     async def settle(self) -> None:
@@ -96,16 +96,36 @@ async def test_who_would_wait_too_long_is_told_at_once() -> None:
     assert await waiting, "a rest is half a second at most"
 
 
+async def test_what_takes_long_for_want_of_a_processor_costs_nothing() -> None:
+    world = World()
+    world.share.charge("busy", 3.0, NOTICEABLE_SECONDS / 2)
+    assert await world.judge("busy", 0.001, until=world.seconds)
+
+
+async def test_what_waits_has_room_in_memory() -> None:
+    world = World()
+    assert await world.judge("noisy", 1)
+    large = [asyncio.create_task(world.judge("noisy", 0, size=MOST_BYTES // 4)) for _ in range(5)]
+    await world.settle()
+    assert [task.done() for task in large] == [False] * 4 + [True]
+    assert not large[4].result()
+    small = asyncio.create_task(world.judge("noisy", 0))
+    await world.until(2)
+    assert await small
+    assert all([await task for task in large[:4]])
+    assert world.share._waiting == 0
+
+
 async def test_namespaces_that_are_done_are_forgotten() -> None:
     world = World()
     for n in range(1000):
-        world.share.charge(f"ns-{n}", 1.0)
+        world.share.charge(f"ns-{n}", 1.0, 1.0)
         world.seconds += 1
     assert len(world.share._free_at) <= 256
 
 
 class Slow(Judge):
-    """Takes a tenth of a second for what is in the namespace noisy."""
+    """Takes much of a processor for what is in the namespace noisy."""
 
     def __init__(self) -> None:
         super().__init__(Config(disclose=Disclosure.NAMESPACE))
@@ -116,7 +136,9 @@ class Slow(Judge):
         self.judged.append(request.namespace)
         self.begun.set()
         if request.namespace == "noisy":
-            time.sleep(0.1)
+            until = time.thread_time() + 0.05
+            while time.thread_time() < until:
+                pass
         return super().admit(request, *arguments, **options)
 
 
@@ -130,6 +152,6 @@ async def test_the_server_keeps_to_it(start: Start) -> None:
     status, _ = await server.post(small)
     assert status == 200
     assert judge.judged.index("shop") <= 2, "and not after all eight"
-    status, text = await server.post(large, query="?timeout=220ms")
+    status, text = await server.post(large, query="?timeout=200ms")
     assert (status, text) == (503, "netadmit: what else is asked about namespace noisy takes too long\n")
     assert [status for status, _ in await asyncio.gather(*noisy)] == [200] * 8

@@ -11,7 +11,9 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 NOTICEABLE_SECONDS: Final = 0.02
-"""What takes less costs nothing: hundreds of times what most reviews take."""
+"""What takes less of a processor costs nothing: hundreds of times what most reviews take."""
+MOST_BYTES: Final = 64 << 20
+"""Of bodies that wait for their turn: the pod's memory has an end."""
 LONGEST_REST: Final = 0.5
 """Seconds; failing closed, the same object is asked about twice at the same time, and within 3 s."""
 _MOST_KNOWN: Final = 256
@@ -34,26 +36,38 @@ class FairShare:
         self._clock = clock
         self._sleep = sleep
         self._free_at: dict[str, float] = {}
+        self._waiting = 0
 
-    async def wait(self, namespace: str, until: float) -> bool:
+    async def wait(self, namespace: str, size: int, until: float) -> bool:
         """Waits for a turn; whoever gets it does what is to be done without waiting, and charges it.
 
         Args:
             namespace: of the object.
+            size: bytes that are kept meanwhile.
             until: by the clock.
 
         Returns:
-            Whether there is one before that.
+            Whether there is one before that, and room to wait for it.
         """
         while (free_at := self._free_at.get(namespace, 0.0)) > (now := self._clock()):
-            if free_at >= until:
+            if free_at >= until or self._waiting + size > MOST_BYTES:
                 return False
-            await self._sleep(free_at - now)  # of those who wait for it, the first to wake makes the others wait again
+            self._waiting += size
+            try:  # of those who wait for the same turn, the first to wake makes the others wait again
+                await self._sleep(free_at - now)
+            finally:
+                self._waiting -= size
         return True
 
-    def charge(self, namespace: str, seconds: float) -> None:
-        """Takes note of how long something of a namespace has taken until now."""
-        if seconds < NOTICEABLE_SECONDS:
+    def charge(self, namespace: str, seconds: float, effort: float) -> None:
+        """Takes note of what something of a namespace has cost until now.
+
+        Args:
+            namespace: of the object.
+            seconds: how long all others had to wait for it.
+            effort: seconds of a processor; on a machine that is short of them, what is small may take long, too.
+        """
+        if effort < NOTICEABLE_SECONDS:
             return
         now = self._clock()
         if len(self._free_at) >= _MOST_KNOWN:

@@ -198,7 +198,7 @@ class Service:
         deadline = start + max(parse_timeout(http.query.get("timeout", "")) - _MARGIN, 0.0)
         try:
             envelope = open_review(body)
-            if not await self._share.wait(envelope.namespace, deadline):
+            if not await self._share.wait(envelope.namespace, len(body), deadline):
                 return self._too_busy(envelope.namespace)
             request = self._charged(envelope.namespace, lambda: envelope.decode(self.judge.config.watched))
         except ReviewError as error:
@@ -257,11 +257,11 @@ class Service:
 
     def _charged(self, namespace: str, work: Callable[[], _Made]) -> _Made:
         """Does something at a stretch, for which its namespace makes room for others."""
-        begun = self._clock()
+        begun, spent = self._clock(), time.thread_time()
         try:
             return work()
         finally:
-            self._share.charge(namespace, self._clock() - begun)
+            self._share.charge(namespace, self._clock() - begun, time.thread_time() - spent)
 
     def _too_busy(self, namespace: str) -> web.Response:
         """No answer in time: what happens then is for failurePolicy to say; only this namespace is held up."""
