@@ -1,5 +1,6 @@
 """The audit beside the webhook: what settles, what is judged again, and when; with a clock of the test's own."""
 
+import asyncio
 import json
 import logging
 from datetime import UTC, datetime
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from webhook.audit import Auditor, Identity
-from webhook.check import Disclosure
+from webhook.check import MOST_STEPS, Context, Disclosure
 from webhook.cli.serve import _JSONFormatter
 from webhook.config import Config, Mode
 from webhook.metrics import Metrics
@@ -230,3 +231,48 @@ def test_every_kind_may_change(world: World) -> None:
     world.put(pod("api"))
     assert world.after(1) == []
     assert world.cluster.keys(POD)
+
+
+def test_what_is_large_costs_no_more_than_an_admission(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Admissions wait while it is audited; a person who waits for `netadmit audit` is told more."""
+    spent: list[int] = []
+    spend = Context.spend
+
+    def counted(ctx: Context, steps: int = 1) -> None:
+        spent.append(min(steps, max(ctx.steps, 0)))
+        spend(ctx, steps)
+
+    large = policy("api")
+    large["spec"]["ingress"] = [{"from": [{"podSelector": {"matchLabels": {"app": f"a{n}"}}} for n in range(20_000)]}]
+    world.put(pod("api"), large)
+    monkeypatch.setattr(Context, "spend", counted)
+    world.auditor.step()
+    world.seconds += 1000
+    while world.auditor.step():
+        pass
+    assert MOST_STEPS / 2 < sum(spent) <= MOST_STEPS
+    spent.clear()
+    [judged] = world.cluster.policies
+    Judge(Config()).audit(judged, world.cluster)
+    assert sum(spent) > MOST_STEPS
+
+
+async def test_an_audit_leaves_as_much_time_as_it_takes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 4:
+            raise asyncio.CancelledError
+
+    takes = iter([0.001, 0.3, 0.3, 0.3])
+
+    def step() -> bool:
+        world.seconds += next(takes)
+        return len(slept) < 3
+
+    monkeypatch.setattr(world.auditor, "step", step)
+    monkeypatch.setattr("webhook.audit.asyncio.sleep", sleep)
+    with pytest.raises(asyncio.CancelledError):
+        await world.auditor.run()
+    assert slept == pytest.approx([0.02, 0.3, 0.3, 1.0])

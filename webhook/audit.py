@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, Protocol, TypeAlias
 
-from webhook.check import Judged, Level
+from webhook.check import MOST_STEPS, Judged, Level
 from webhook.model.cluster import Cluster
 from webhook.model.objects import (
     ADMIN_POLICIES,
@@ -136,8 +136,10 @@ class Auditor:
     async def run(self) -> None:
         """Judges until it is cancelled."""
         while True:
+            begun = self._clock()
             more = self._state.synced and self.step()
-            await asyncio.sleep(_REST if more else _TICK)
+            # As long for admissions as for this, also where a single object takes longer than a slice.
+            await asyncio.sleep(max(_REST, self._clock() - begun) if more else _TICK)
 
     # --- what is due
 
@@ -224,7 +226,9 @@ class Auditor:
             return
         first = identity not in self._judged
         self._judged[identity] = self._clock()
-        judgement = self._judge.audit(record, self._state.cluster, disclosure=self._judge.config.disclose)
+        disclosure = self._judge.config.disclose
+        # No more than an admission may cost: admissions wait meanwhile.
+        judgement = self._judge.audit(record, self._state.cluster, disclosure=disclosure, most=MOST_STEPS)
         rulings = tuple(r for r in judgement.verdict.rulings if r.action is not Action.IGNORE)
         waived = tuple(r for r in judgement.verdict.rulings if r.waived and r.level > Level.NOTE)
         self._first.discard(identity)

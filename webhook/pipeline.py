@@ -532,13 +532,21 @@ class Judge:
         reference = ObjectReference(manifest.api_version, manifest.kind, str(namespace or ""), str(name or ""))
         return self._judge(ctx, reference, may_deny=True)
 
-    def audit(self, judged: Judged, cluster: Cluster, *, disclosure: Disclosure = Disclosure.CLUSTER) -> Judgement:
+    def audit(
+        self,
+        judged: Judged,
+        cluster: Cluster,
+        *,
+        disclosure: Disclosure = Disclosure.CLUSTER,
+        most: int | None = None,
+    ) -> Judgement:
         """Judges an object that is in the cluster already, with all that belongs to it.
 
         Args:
             judged: the object.
             cluster: the state.
             disclosure: what may be said of other namespaces, to whoever reads the answer.
+            most: the steps that it may cost; by default as many as files, for which only one person waits.
         """
         ctx = Context(
             Operation.CREATE,
@@ -550,7 +558,7 @@ class Judge:
             now=self._clock(),
             pin=self.config.enforcement,
         )
-        return self._judge(ctx, _reference(judged.kind, *judged.key), may_deny=True)
+        return self._judge(ctx, _reference(judged.kind, *judged.key), may_deny=True, most=most)
 
     # --- the way through
 
@@ -562,9 +570,10 @@ class Judge:
         may_deny: bool,
         synced: bool = True,
         before: Judged | None = None,
+        most: int | None = None,
     ) -> Judgement:
         crashes: list[Crash] = []
-        statements, unfinished = self._statements(ctx, crashes)
+        statements, unfinished = self._statements(ctx, crashes, most)
         if unfinished:
             ctx.unknown.add(f"{reference} is too large to be judged in full: {', '.join(unfinished)} gave up")
         if not synced:
