@@ -36,7 +36,8 @@ def run(ctx: Context) -> Iterator[Finding]:
     if not ctx.cluster.pods_known:
         ctx.unknown.add("pods: not all are known, so what selects none of the known ones was not judged")
         return
-    level = Level.WARNING if ctx.sees_whole and not selects_as_before(ctx) else Level.NOTE
+    told = ctx.sees_whole and not selects_as_before(ctx) and not _is_one_of_two(ctx)
+    level = Level.WARNING if told else Level.NOTE
     yield Finding(
         "spec.selector",
         what,
@@ -47,6 +48,32 @@ def run(ctx: Context) -> Iterator[Finding]:
         means="leads nowhere",
         detail=failing_term(ctx, selector, here),
     )
+
+
+def _is_one_of_two(ctx: Context) -> bool:
+    """Whether it and another Service differ in one value only, of a label that their common workload does not set.
+
+    One leads to the active, the other to the standby, or to the leader and to replicas: the pods label themselves as they
+    run, and it may be that none leads yet.
+    """
+    own = ctx.service.spec.selector
+    if len(own) < 2:
+        return False
+    for other in ctx.cluster.services_in(ctx.namespace):
+        ctx.spend(1 + len(other.spec.selector))
+        theirs = other.spec.selector
+        if theirs.keys() != own.keys():
+            continue
+        apart = [key for key in own if theirs[key] != own[key]]
+        if len(apart) != 1:
+            continue
+        (key,) = apart
+        rest = ctx.compile_labels({k: v for k, v in own.items() if k != key})
+        templates = [t for c in ctx.select(rest, {ctx.namespace}) for t in c.templates.values()]
+        ctx.spend(len(templates))
+        if len({t.workload for t in templates}) == 1 and all(key not in t.labels for t in templates):
+            return True
+    return False
 
 
 _PODS = """
@@ -77,8 +104,9 @@ CHECK = Check(
     summary="a Service's selector matches no pod and no pod template",
     rationale="A Service sends traffic to the pods that carry every label of its selector. One that matches nothing has "
     "no endpoints: connections are refused or hang. While a chart is being installed, Services arrive before their "
-    "Deployments: so on CREATE this needs evidence of a mistake, and so does an UPDATE that leaves the spec alone, or the selector "
-    "of what Helm rendered.",
+    "Deployments: so on CREATE this needs evidence of a mistake, and so does an UPDATE that leaves the spec alone, or the "
+    "selector of what Helm rendered. Of two Services for one workload that differ in one label, which the pods give "
+    "themselves (active and standby), it is a note.",
     remedy="Compare the selector with the labels of the pods: kubectl get pods --show-labels.",
     run=run,
     judges=(Service.kind,),
@@ -135,6 +163,15 @@ CHECK = Check(
             cluster=_PODS,
             old=_LABELLED.format(labels="app: api, leader: 'true'"),
             object=_LABELLED.format(labels="app: api, leader: 'true'").replace("port: 80", "port: 8080"),
+            level=Level.NOTE,
+        ),
+        Example(
+            title="one for the leader and one for the rest, of pods that label themselves: a note",
+            cluster=_PODS
+            + "---"
+            + _SERVICE.format(labels="app: api, role: replica").replace("name: api,", "name: api-ro,"),
+            object=_SERVICE.format(labels="app: api, role: leader"),
+            view=View.CHECK,
             level=Level.NOTE,
         ),
         Example(
