@@ -56,6 +56,8 @@ _FOLLOWED: Final = (NAMESPACE, NODE, POD, *WORKLOADS, *OTHER_CONTROLLERS, NETWOR
 """In an order of its own: numbers, and with them the order of answers, are the same in every run."""
 StackOf: TypeAlias = Callable[["Cell", Direction], "Stack"]
 _NO_POLICIES: Final = PolicyIndex()
+_MOST_ASKED: Final = 100
+"""Namespaces of which is kept who may let their pods through."""
 _MOST_STALE_ATOMS: Final = 5_000
 """Borders that only hypothetical policies have drawn; beyond that the outside is cut anew."""
 
@@ -181,6 +183,7 @@ class Graph:
         self._populated: dict[str, int] = {}
         """Per namespace, grows when a cell of it comes or goes."""
         self._bound: dict[tuple[str, Direction], tuple[tuple[int, ...], list[Bound], int]] = {}
+        self._about: dict[tuple[str, Direction], tuple[tuple[int, int], Sequence[Bound]]] = {}
         self._all_bound: dict[Direction, tuple[tuple[int, int], int]] = {}
         self._ordered: tuple[int, Sequence[Policy]] = (0, ())
         self.kept: dict[object, tuple[int, object]] = {}
@@ -525,6 +528,20 @@ class Graph:
             if of == direction and namespace not in except_in:
                 yield from groups
 
+    def groups_about(
+        self, namespace: str, direction: Direction, stack: StackOf, *, except_in: Collection[str]
+    ) -> Iterator["Bound"]:
+        """Those `groups` whose policies may let through any pod of a namespace: few of many."""
+        key = (self.version, self.policies_version)
+        known = self._about.get((namespace, direction))
+        if known is None or known[0] != key:
+            if len(self._about) > _MOST_ASKED:
+                self._about.clear()
+            labels = self.labels_of(namespace)
+            every = self.groups(direction, stack, except_in=())
+            known = self._about[namespace, direction] = key, [g for g in every if g.may_be_about(namespace, labels)]
+        return (group for group in known[1] if group.cell.namespace not in except_in)
+
     def bound(self, direction: Direction, stack: StackOf, *, except_in: Collection[str]) -> int:
         """All cells that some policy selects in a direction, but for those of some namespaces."""
         key = (self.version, self.policies_version)
@@ -688,11 +705,22 @@ class Bound(NamedTuple):
         stack: the policies.
         cell: one of them: what the policies say of any single other, they say for all.
         cells: all of them.
+        peers: whom the rules of the policies name; None where that does not settle who may be let through: a rule
+            for everybody, or a policy of an administrator.
     """
 
     stack: Stack
     cell: Cell
     cells: int
+    peers: Collection[Peer] | None
+
+    def may_be_about(self, namespace: str, labels: Labels) -> bool:
+        """Whether the policies may let through any pod of a namespace that has these labels."""
+        return self.peers is None or any(
+            not isinstance(peer, PodPeer)
+            or (peer.home == namespace if peer.namespaces is None else peer.namespaces.matches(labels))
+            for peer in self.peers
+        )
 
 
 def together(cells: Iterable[Cell], direction: Direction, stack: Callable[[Cell, Direction], Stack]) -> list[Bound]:
@@ -702,7 +730,23 @@ def together(cells: Iterable[Cell], direction: Direction, stack: Callable[[Cell,
         policies = stack(cell, direction)
         if policies.restricts:
             found.setdefault((policies, cell.named if direction == INGRESS else ()), []).append(cell)
-    return [Bound(stack(c[0], direction), c[0], bits_of([cell.number for cell in c])) for c in found.values()]
+    return [
+        Bound(of, c[0], bits_of([cell.number for cell in c]), _peers_of(of, direction))
+        for c in found.values()
+        for of in (stack(c[0], direction),)
+    ]
+
+
+def _peers_of(stack: Stack, direction: Direction) -> Collection[Peer] | None:
+    if stack.admin or stack.baseline:
+        return None
+    found: dict[Peer, None] = {}
+    for policy in stack.own:
+        for rule in policy.rules(direction) or ():
+            if rule.peers is None:
+                return None
+            found.update(dict.fromkeys(rule.peers))
+    return tuple(found)
 
 
 def graph_of(cluster: Cluster) -> Graph:

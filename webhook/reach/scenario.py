@@ -173,6 +173,7 @@ class Scenario:
         self._rows: dict[tuple[object, ...], Relation] = {}
         self._rule_rows: dict[tuple[object, ...], Sequence[tuple[Rule, Relation]]] = {}
         self._known_stacks: dict[tuple[object, ...], Stack] = {}
+        self._grouped: dict[Direction, tuple[tuple[int, int], Sequence[Bound]]] = {}
         self._wholes: list[_Whole] = []
         self._version = -1
 
@@ -231,19 +232,31 @@ class Scenario:
 
     def bound(self, direction: Direction) -> int:
         """The cells that some policy selects in a direction."""
-        graph = self.graph
-        found = graph.bound(direction, self.stack, except_in=self._changed)
-        for namespace in self._changed:
-            for group in together(graph.cells_in(namespace), direction, self.stack):
-                found |= group.cells
+        found = self.graph.bound(direction, self.stack, except_in=self._changed)
+        for group in self._own_groups(direction):
+            found |= group.cells
         return found
 
-    def groups(self, direction: Direction) -> Iterator[Bound]:
-        """The cells that some policy selects in a direction, those under the same policies together."""
+    def groups_about(self, namespace: str, direction: Direction) -> Iterator[Bound]:
+        """The cells that some policy selects in a direction, those under the same policies together.
+
+        Those are left out whose policies let through no pod of a namespace.
+        """
         graph = self.graph
-        yield from graph.groups(direction, self.stack, except_in=self._changed)
-        for namespace in self._changed:
-            yield from together(graph.cells_in(namespace), direction, self.stack)
+        yield from graph.groups_about(namespace, direction, self.stack, except_in=self._changed)
+        labels = graph.labels_of(namespace)
+        yield from (group for group in self._own_groups(direction) if group.may_be_about(namespace, labels))
+
+    def _own_groups(self, direction: Direction) -> Sequence[Bound]:
+        """Those of the namespaces whose policies are other ones than in the state."""
+        if not self._changed:
+            return ()
+        key = (self.graph.version, self.graph.policies_version)
+        known = self._grouped.get(direction)
+        if known is None or known[0] != key:
+            cells = (together(self.graph.cells_in(n), direction, self.stack) for n in self._changed)
+            known = self._grouped[direction] = key, [group for groups in cells for group in groups]
+        return known[1]
 
     # --- rows
 
