@@ -30,7 +30,7 @@ from hypothesis import strategies as st
 
 from bench.generate import SIZES, objects, policy
 from certs.store import provide
-from webhook import pipeline
+from webhook import precedence
 from webhook.check import MOST_STEPS, Check, Context, Finding, Level
 from webhook.checks import all_checks
 from webhook.cli import main
@@ -39,7 +39,7 @@ from webhook.model.cluster import Cluster
 from webhook.model.objects import DAEMON_SET, NETWORK_POLICY, SERVICE, Container, Pod, Workload
 from webhook.model.parse import convert
 from webhook.model.review import _PLAIN_CIDR, ReviewError, _without_leading_zeros, decode_review
-from webhook.pipeline import Judge
+from webhook.pipeline import Judge, Judgement
 from webhook.server import LARGEST_BODY, FixedState, Listeners, Service, server_tls
 from webhook.state import manifests
 
@@ -369,7 +369,7 @@ def test_health_is_answered_while_large_objects_are_judged(server: Running) -> N
 # --- what a limit must not do -----------------------------------------------------------------------------------------
 
 
-def judged(cluster: Cluster, new: Any, old: Any = None, **more: Any) -> pipeline.Judgement:
+def judged(cluster: Cluster, new: Any, old: Any = None, **more: Any) -> Judgement:
     return Judge().admit(decode_review(json.dumps(review(new, old, **more)).encode()), cluster)
 
 
@@ -477,8 +477,8 @@ def test_the_size_of_other_objects_is_counted_as_well(cluster: Cluster) -> None:
     assert not judgement.verdict.denied
 
 
-_IDS = sorted({id_ for chain in (pipeline._WHOLE_OBJECT, pipeline._ONE_RULE, pipeline._ONE_PORT, pipeline._SERVICE)
-               for ids in chain for id_ in ids} | {"something-else"} - {pipeline.EVERYTHING_ELSE})  # fmt: skip
+_CHAINS = (precedence._WHOLE_OBJECT, precedence._ONE_RULE, precedence._ONE_PORT, precedence._SERVICE)
+_IDS = sorted({id_ for chain in _CHAINS for ids in chain for id_ in ids} - {precedence.EVERYTHING_ELSE} | {"other"})
 _PATHS = [
     *("spec", "spec.podSelector", "metadata.namespace", "spec.ports[0].port"),
     *(f"spec.ingress[{i}].{rest}" for i in range(2) for rest in ("from[0]", "ports[0].port", "ports[1].port")),
@@ -490,7 +490,7 @@ _PATHS = [
 def test_precedence_in_one_pass_is_as_precedence_pair_by_pair(said: list[tuple[str, str, Level]]) -> None:
     def statements() -> list[Any]:
         return [
-            pipeline._Statement.of(
+            precedence.Statement.of(
                 Check(id=id_, level=level, summary="", rationale="", remedy="", run=lambda _: iter(()), judges=()),
                 Finding(path, "m"),
                 level,
@@ -499,7 +499,7 @@ def test_precedence_in_one_pass_is_as_precedence_pair_by_pair(said: list[tuple[s
         ]
 
     fast, slow = statements(), statements()
-    pipeline._silence(fast)
+    precedence.silence(fast)
     _silence_pair_by_pair(slow)
     assert [(s.silenced, s.also) for s in fast] == [(s.silenced, s.also) for s in slow]
 
@@ -516,7 +516,7 @@ def _silence_pair_by_pair(said: list[Any]) -> None:
                         and cause.check.id in causes
                         and (other.check.id in later or ("*" in later and other.check.id not in earlier))
                         and not other.silenced
-                        and other.check.id not in pipeline._NEVER_SILENCED
+                        and other.check.id not in precedence._NEVER_SILENCED
                         and other.finding.path != "metadata.namespace"
                         and other.level <= cause.level
                         and explains(cause, other)
@@ -524,11 +524,11 @@ def _silence_pair_by_pair(said: list[Any]) -> None:
                         other.silenced = True
                         cause.also += [e for e in (other.check.id, *other.also) if e not in cause.also]
 
-    along(pipeline._OWN_NAMESPACE, lambda c, _: c.finding.path == "metadata.namespace")
-    along(pipeline._WHOLE_OBJECT, lambda c, o: not c.rule or c.rule == o.rule)
-    along(pipeline._ONE_RULE, lambda c, o: bool(c.rule) and c.rule == o.rule)
-    along(pipeline._ONE_PORT, lambda c, o: bool(c.port) and c.port == o.port)
-    along(pipeline._SERVICE, lambda c, o: not c.port or c.port == o.port)
+    along(precedence._OWN_NAMESPACE, lambda c, _: c.finding.path == "metadata.namespace")
+    along(precedence._WHOLE_OBJECT, lambda c, o: not c.rule or c.rule == o.rule)
+    along(precedence._ONE_RULE, lambda c, o: bool(c.rule) and c.rule == o.rule)
+    along(precedence._ONE_PORT, lambda c, o: bool(c.port) and c.port == o.port)
+    along(precedence._SERVICE, lambda c, o: not c.port or c.port == o.port)
 
 
 @settings(derandomize=True, max_examples=500, deadline=None)
