@@ -165,7 +165,9 @@ def test_slips_of_the_pen(written: str, existing: str) -> None:
         ("api-internal", "api-external"), ("gateway-internal", "gateway-external"), ("csv-import", "csv-export"),
         ("importer", "exporter"), ("istio-ingressgateway", "istio-egressgateway"), ("ingress", "egress"),
         ("encoder", "decoder"), ("http", "https"), ("sync", "async"), ("x", "y"), ("", "a"), ("same", "same"),
-        ("2024-01-01", "2025-02-02"), ("blue", "green"),
+        ("2024-01-01", "2025-02-02"), ("blue", "green"), ("minio", "mimir"), ("kong", "mongo"), ("store", "core"),
+        ("ceph-mon", "ceph-mgr"), ("router", "ruler"), ("broker", "worker"), ("brokers", "workers"),
+        ("leader", "reader"), ("api", "app"), ("api-gateway", "app-gateway"), ("calico", "falco"),
     ],
 )  # fmt: skip
 def test_siblings_are_no_slips(one: str, other: str) -> None:

@@ -186,8 +186,15 @@ _COUNTERPARTS = (
     ("east", "west"),
     ("https", "http"),
     ("async", "sync"),
+    ("broker", "worker"),
+    ("leader", "reader"),
+    ("api", "app"),
 )
 """Words within two edits of each other that name two different things on purpose."""
+
+
+_SHORT: Final = 6
+"""Letters of a word that counts as short."""
 
 
 class NearMiss(Struct, frozen=True):
@@ -232,15 +239,21 @@ def near_miss(selector: Selector, labels: Labels, compare: Callable[[str, str], 
 
 @lru_cache(maxsize=4096)
 def looks_misspelt(written: str, existing: str) -> bool:
-    """Whether one text is likely a misspelling of the other: within edit distance 2, and not a sibling by numbering."""
+    """Whether one text is likely a misspelling of the other: within edit distance 2, and not a sibling by numbering.
+
+    Two edits make another word of a short one (``minio``, ``mimir``; ``ceph-mon``, ``ceph-mgr``): there it is one.
+    """
     if written == existing or abs(len(written) - len(existing)) > 2:
         return False
     if written.lower() == existing.lower():
         return True
-    longest = max(len(written), len(existing))
-    if longest <= 2 or _siblings(written, existing):
+    if max(len(written), len(existing)) <= 2 or _siblings(written, existing):
         return False
-    return edit_distance(written, existing) <= (1 if longest <= 4 else 2)
+    here, there = _words(written), _words(existing)
+    apart = [pair for pair in zip(here, there, strict=False) if pair[0] != pair[1]]
+    if len(here) == len(there) and len(apart) == 1:
+        written, existing = apart[0]
+    return edit_distance(written, existing) <= (1 if max(len(written), len(existing)) <= _SHORT else 2)
 
 
 def _siblings(one: str, other: str) -> bool:
