@@ -201,6 +201,12 @@ spec: {ports: [{port: 5432}]}
             partial=True,
         ),
         Example(
+            title="another application with a name that is near one that is there",
+            cluster=_PODS,
+            object=_SERVICE.format(labels="app: apis").replace("name: api,", "name: apis-headless,"),
+            partial=True,
+        ),
+        Example(
             title="the same chart in a second namespace",
             cluster=_PODS,
             object="""
