@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from webhook.check import Check, Disclosure, Example, Level, Operation, View
+from webhook.check import Check, Disclosure, Example, Level
 from webhook.checks import all_checks
-from webhook.config import Config, json_schema
+from webhook.config import json_schema
 from webhook.model.objects import NetworkPolicy, Service
-from webhook.model.review import JUDGED, Request
-from webhook.pipeline import Judge
+from webhook.model.review import JUDGED
 from webhook.report.markdown import reference
+from webhook.report.played import WHEN, played
 from webhook.state.files import FileState, Reviewed
 from webhook.verdict import LONGEST_LINE, Ruling
 
@@ -20,8 +20,7 @@ SHORT = 120
 """Characters of what was seen, what it means and what to write, where names are short."""
 NEEDS_MORE = {"cuts-webhook": 160, "peers-or-not-and": 140}
 """Who loses whom by what, and two readings of one rule, do not fit into that."""
-NOW = 1767225600.0
-"""2026-01-01T00:00:00Z, when every example takes place."""
+NOW = WHEN
 
 
 def read(text: str, state: FileState) -> list[Reviewed]:
@@ -36,30 +35,9 @@ def judged(text: str) -> NetworkPolicy | Service | None:
 
 def rulings(example: Example, disclose: Disclosure = Disclosure.CLUSTER) -> list[Ruling]:
     """What the whole judge, not the check alone, says of an example."""
-    state = FileState(complete=not example.partial)
-    state.load(["-"], stdin=io.BytesIO(example.cluster.encode()))
-    judge = Judge(Config(disclose=disclose), clock=lambda: NOW)
-    if example.view is View.CHECK:
-        results = [judge.check(r.manifest, r.judged, state.cluster) for r in read(example.object, state)]
-        crashes = [c for r in results for c in r.crashes]
-        assert not crashes
-        return [ruling for r in results for ruling in r.verdict.rulings]
-    new, old = judged(example.object), judged(example.old)
-    shown = new or old
-    assert shown is not None, "the example is no NetworkPolicy and no Service"
-    operation = Operation.DELETE if new is None else Operation.UPDATE if old else Operation.CREATE
-    request = Request(
-        uid="1",
-        operation=operation,
-        kind=shown.kind,
-        namespace=shown.metadata.namespace,
-        name=shown.metadata.name,
-        new=new,
-        old=old,
-    )
-    judgement = judge.admit(request, state.cluster)
-    assert not judgement.crashes
-    return list(judgement.verdict.rulings)
+    judgements = played(example, disclose)
+    assert not [crash for judgement in judgements for crash in judgement.crashes]
+    return [ruling for judgement in judgements for ruling in judgement.verdict.rulings]
 
 
 def examples(kind: str) -> list[object]:

@@ -243,3 +243,11 @@ def _namespaces(text: str) -> set[str]:
     state = FileState()
     state.load(["-"], stdin=io.BytesIO(text.encode()))
     return {key[0] or key[1] for kind in KINDS for key in state.cluster.keys(kind) if key[0] or kind == NAMESPACE}
+
+
+def test_the_page_of_a_check_says_what_it_says(netadmit: Command) -> None:
+    outcome = netadmit("checks", "peers-or-not-and")
+    said = "netpol restricted/mynp: two dashes mean OR: 2 pods get in, not 1; drop the second [peers-or-not-and]"
+    assert f"Says: {said}\n    (2 pods of namespace default (also " in outcome.out
+    assert said in netadmit("checks", "peers-or-not-and", "-o", "json").json["bad"][0]["says"]
+    assert f"```text\n{said}\n  = more: 2 pods of namespace default" in netadmit("checks", "-o", "markdown").out

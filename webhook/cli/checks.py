@@ -6,6 +6,7 @@ With --effective it shows what a configuration makes of them, for the whole clus
 import argparse
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
@@ -18,6 +19,7 @@ from webhook.model.objects import MODE_LABEL
 from webhook.model.selectors import nearest
 from webhook.report.markdown import reference
 from webhook.report.paint import Paint
+from webhook.report.played import said_by
 from webhook.verdict import Action
 
 EXAMPLE = """examples:
@@ -99,12 +101,12 @@ def _describe(check: Check) -> dict[str, object]:
         "summary": check.summary,
         "rationale": check.rationale,
         "remedy": check.remedy,
-        "bad": [_example(e) for e in check.bad],
+        "bad": [_example(e) | {"says": [r.whole for r in said_by(check, e)]} for e in check.bad],
         "good": [_example(e) for e in check.good],
     }
 
 
-def _example(example: Example) -> dict[str, str]:
+def _example(example: Example) -> dict[str, Any]:
     texts = {"cluster": example.cluster, "old": example.old, "object": example.object}
     return {"title": example.title, **{name: text.strip() for name, text in texts.items() if text.strip()}}
 
@@ -133,6 +135,10 @@ def explain(check: Check) -> Iterator[str]:
             yield ""
             yield f"{paint(colour, word)}: {example.title}"
             yield from (f"    {line}" for line in _shown(example).splitlines())
+            for ruling in said_by(check, example) if word == "Bad" else ():
+                yield f"{paint('1', 'Says')}: {ruling.whole}"
+                if ruling.finding.detail:
+                    yield f"    ({ruling.finding.detail})"
     more = len(check.bad) + len(check.good) - 2
     if more > 0:
         yield ""

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from webhook.check import Check, Example, Operation, View
 from webhook.config import Config
+from webhook.report.played import said_by
 
 
 def reference(checks: Sequence[Check]) -> Iterator[str]:
@@ -22,11 +23,16 @@ def reference(checks: Sequence[Check]) -> Iterator[str]:
         yield ""
         yield f"## {check.id}"
         yield ""
-        yield from explained(check)
+        yield from explained(check, playing=True)
 
 
-def explained(check: Check) -> Iterator[str]:
-    """Why a check speaks, what to do, and its examples, line by line."""
+def explained(check: Check, *, playing: bool = False) -> Iterator[str]:
+    """Why a check speaks, what to do, and its examples, line by line.
+
+    Args:
+        check: the check.
+        playing: with what it says of them, which takes some milliseconds each.
+    """
     yield check.rationale
     yield ""
     yield f"**What to do.** {check.remedy}"
@@ -35,6 +41,20 @@ def explained(check: Check) -> Iterator[str]:
             yield ""
             yield f"{title}: {example.title}{_circumstances(example)}"
             yield from _blocks(example)
+            if playing and example in check.bad:
+                yield from _said(check, example)
+
+
+def _said(check: Check, example: Example) -> Iterator[str]:
+    yield ""
+    yield "```text"
+    for ruling in said_by(check, example):
+        yield ruling.line
+        if ruling.finding.means and ruling.finding.means not in ruling.line:
+            yield f"  = means: {ruling.finding.means}"
+        if ruling.finding.detail:
+            yield f"  = more: {ruling.finding.detail}"
+    yield "```"
 
 
 def _circumstances(example: Example) -> str:
