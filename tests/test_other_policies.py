@@ -694,6 +694,27 @@ def test_answers_about_flows_say_what_is_not_counted(netadmit: Command) -> None:
     assert "not counted" not in outcome.err
 
 
+def test_effects_say_what_is_not_counted(netadmit: Command) -> None:
+    """To people as the first line of them, to programs, which get flows alone, on standard error."""
+    policy, state = netadmit.write("policy.yaml", APPLIED), netadmit.write("cluster.yaml", STATE, CCNP)
+    people = netadmit("check", policy, "--cluster", state)
+    assert "by NetworkPolicies alone: CiliumClusterwideNetworkPolicy dns not counted" in people.out
+    programs = netadmit("check", policy, "--cluster", state, "-o", "json")
+    assert programs.json["effects"]
+    assert programs.err.startswith("netadmit: not counted: CiliumClusterwideNetworkPolicy dns; ")
+    plain = netadmit.write("plain.yaml", STATE)
+    for form in ("text", "json"):
+        outcome = netadmit("check", policy, "--cluster", plain, "-o", form)
+        assert "not counted" not in outcome.out + outcome.err
+
+
+def test_long_names_of_what_is_not_counted_give_way_to_their_number() -> None:
+    spec = "{endpointSelector: {}, egress: [{toEntities: [cluster]}]}"
+    state = world(*(engine_policy(CILIUM_NETWORK_POLICY, spec, f"{letter * 60}") for letter in "ab"))
+    ctx = Context(Operation.CREATE, network_policy(), state)
+    assert effect_lines(ctx, 100)[0] == "by NetworkPolicies alone: 2 others not counted"
+
+
 def test_what_is_not_counted_where_its_engine_does_not_run(netadmit: Command) -> None:
     calico = (
         "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: calico-node, namespace: kube-system}\nspec: "

@@ -11,7 +11,7 @@ from functools import cached_property
 from itertools import chain
 from typing import Final, NamedTuple
 
-from webhook.check import MOST_STEPS, Context, Disclosure, Listing, Operation, View, enumerate_some
+from webhook.check import MOST_STEPS, Context, Disclosure, Listing, Operation, View, count, enumerate_some
 from webhook.enforcement import Pin, State
 from webhook.impact import impact
 from webhook.model.cluster import Cluster
@@ -142,10 +142,15 @@ class _Telling:
         """What else decides about the pods whose traffic changes."""
         others = other_policies(self._ctx)
         near = ((direction, [c.of for c in self._change.touched(direction)]) for direction in _BOTH)
-        policies = {p.key: p for d, classes in near for p in others.about_any(classes, (d,))}
+        policies = {(p.kind, p.key): p for d, classes in near for p in others.about_any(classes, (d,))}
         if not policies:
             return []
-        return [f"by NetworkPolicies alone: {others.name(list(policies.values()))} not counted"]
+        told = f"by NetworkPolicies alone: {others.name(list(policies.values()))} not counted"
+        return [
+            told
+            if len(told) <= self._room
+            else f"by NetworkPolicies alone: {count(len(policies), 'other')} not counted"
+        ]
 
     def flows(self) -> Iterator[_Line]:
         """What is cut, then what is opened; whole connections before single ports."""

@@ -8,6 +8,7 @@ not worked out.
 
 from collections.abc import Collection, Iterable, Sequence
 from enum import Enum
+from functools import cached_property
 from typing import Final, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -59,7 +60,7 @@ class OtherPolicies:
         """The kinds that the engine carries out, and of which not all is known."""
         self._parts: dict[str, Sequence[_Part]] = {}
 
-    @property
+    @cached_property
     def any(self) -> bool:
         """Whether anything is there that may matter, for a short look."""
         return bool(self.unread) or any(self._ctx.cluster.keys(kind) for kind in self._counted)

@@ -14,6 +14,7 @@ import msgspec
 
 from webhook.check import Level, TooLargeError
 from webhook.cli import DENIED, OK, UNUSABLE, UsageError
+from webhook.cli.flow_options import say_what_is_not_counted
 from webhook.cli.state_options import add_state_arguments, load_state, report_problems, standard_input
 from webhook.config import Config, ConfigError, load_config
 from webhook.effects import effect_lines_of_files, effects_of_files
@@ -75,6 +76,8 @@ def run(args: argparse.Namespace) -> int:
     # Without a state all that the policies do is new: that is for programs, and `connectivity` says it to people.
     if args.output == "json":
         results = msgspec.structs.replace(results, effects=effects_of_files(state.cluster))
+        if state.cluster.arriving_policies:
+            say_what_is_not_counted(state.cluster)
     elif args.output == "text" and state.beside_files:
         results = _with_told_effects(results, state, judge.config)
     if baseline:
