@@ -43,8 +43,9 @@ class Evidence(Struct, frozen=True):
 def of_misspelling(ctx: Context, selector: Selector, namespaces: Collection[str]) -> Evidence | None:
     """Rule (a): a pod or template of these namespaces misses the selector by one term, by a slip of the pen.
 
-    On CREATE not for what a controller made, whose pen does not slip, nor where the object is called as it selects: who
-    writes a Service ``cart`` for ``app: cart`` beside pods of ``app: card`` is about to deploy another thing.
+    On CREATE not for what a controller made, whose pen does not slip, nor where both are called by their labels: who
+    writes a Service ``cart`` for ``app: cart`` beside a Deployment ``card`` of ``app: card`` is about to deploy another
+    thing.
     """
     best: tuple[tuple[bool, int, str], NearMiss, PodClass] | None = None
     cost, compare = _cost(selector), _comparing(ctx)
@@ -60,23 +61,31 @@ def of_misspelling(ctx: Context, selector: Selector, namespaces: Collection[str]
     if best is None:
         return None
     _, miss, pod_class = best
-    if not ctx.sees_whole and ctx.judged is not None and _is_meant(ctx.judged.metadata, miss):
+    bearers = [c for c in ctx.cluster.classes(pod_class.namespace) if _carries(c, miss)]
+    if not ctx.sees_whole and ctx.judged is not None and _is_meant(ctx.judged.metadata, miss, bearers):
         return None
     told = ctx.may_name_all((kind, pod_class.namespace) for kind in _kinds_in(pod_class))
-    bearer = describe_bearers([c for c in ctx.cluster.classes(pod_class.namespace) if _carries(c, miss)])
+    bearer = describe_bearers(bearers)
     if not told:
         return Evidence(miss.term.path, f"{bearer} there nearly do", f"look at {miss.term.key}")
     has = "has" if bearer.startswith("1 ") else "have"
     return Evidence(miss.term.path, f"{bearer} {has} {miss}", f"write {miss.key}: {miss.value}")
 
 
-def _is_meant(metadata: ObjectMeta, miss: NearMiss) -> bool:
-    """Whether a controller made the object, or it says twice what it selects by a key that others use as well."""
+def _is_meant(metadata: ObjectMeta, miss: NearMiss, bearers: Iterable[PodClass]) -> bool:
+    """Whether a controller made the object, or it and those that nearly match are each called by what they say."""
     if metadata.owner_references or miss.key != miss.term.key:
         return bool(metadata.owner_references)
-    words = metadata.name.split("-")
-    written = [value.split("-") for value in miss.term.values]
-    return any(words[i : i + len(value)] == value for value in written for i in range(len(words)))
+    workloads = (name.rpartition("/")[2] for c in bearers for name in c.workloads)
+    return any(_called(metadata.name, value) for value in miss.term.values) and all(
+        _called(name, miss.value) for name in workloads
+    )
+
+
+def _called(name: str, value: str) -> bool:
+    """Whether a label's value is part of a name: ``api`` of ``api-headless``, and not of ``apis``."""
+    words, written = name.split("-"), value.split("-")
+    return any(words[i : i + len(written)] == written for i in range(len(words)))
 
 
 def of_another_namespace(ctx: Context, selector: Selector, namespaces: Collection[str]) -> Evidence | None:

@@ -125,6 +125,12 @@ CHECK = Check(
             says="write tier: back",
         ),
         Example(
+            title="a misspelt label of the pods: their Deployment is called otherwise",
+            cluster=_PODS.replace("app: api", "app: apii"),
+            object=_SERVICE.format(labels="app: api"),
+            says="selector app=api matches no pod: 1 pod template has app=apii; write app: apii",
+        ),
+        Example(
             title="pods of another namespace",
             cluster=_PODS,
             object=_SERVICE.format(labels="app: batch"),
@@ -201,7 +207,7 @@ spec: {ports: [{port: 5432}]}
             partial=True,
         ),
         Example(
-            title="another application with a name that is near one that is there",
+            title="another application, whose name is near to that of one that is there",
             cluster=_PODS,
             object=_SERVICE.format(labels="app: apis").replace("name: api,", "name: apis-headless,"),
             partial=True,
