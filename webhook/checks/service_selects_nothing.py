@@ -1,10 +1,16 @@
 """A Service whose selector matches no pod and no template."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from webhook.check import Check, Context, Example, Finding, Level, View
 from webhook.evidence import failing_term, of_another_namespace, of_misspelling, selects_as_before
 from webhook.model.objects import POD, WORKLOADS, Service
+
+_ROLES: Final = frozenset(
+    {"leader", "follower", "master", "slave", "primary", "secondary", "replica", "active", "standby", "true", "false"}
+)
+"""What pods say of themselves once they know."""
 
 
 def run(ctx: Context) -> Iterator[Finding]:
@@ -51,23 +57,23 @@ def run(ctx: Context) -> Iterator[Finding]:
 
 
 def _is_one_of_two(ctx: Context) -> bool:
-    """Whether it and another Service differ in one value only, of a label that their common workload does not set.
+    """Whether it and another Service are apart by one label only, which their common workload does not set.
 
-    One leads to the active, the other to the standby, or to the leader and to replicas: the pods label themselves as they
-    run, and it may be that none leads yet.
+    One leads to the active and the other to the standby, one to the leader and the other to every pod: the pods label
+    themselves as they run, and it may be that none leads yet.
     """
     own = ctx.service.spec.selector
     if len(own) < 2:
         return False
     for other in ctx.cluster.services_in(ctx.namespace):
-        ctx.spend(1 + len(other.spec.selector))
         theirs = other.spec.selector
-        if theirs.keys() != own.keys():
-            continue
-        apart = [key for key in own if theirs[key] != own[key]]
-        if len(apart) != 1:
+        ctx.spend(1 + len(theirs))
+        apart = [key for key in own if theirs.get(key) != own[key]]
+        if len(apart) != 1 or not theirs or theirs.keys() - own.keys():
             continue
         (key,) = apart
+        if key not in theirs and own[key] not in _ROLES:
+            continue
         rest = ctx.compile_labels({k: v for k, v in own.items() if k != key})
         templates = [t for c in ctx.select(rest, {ctx.namespace}) for t in c.templates.values()]
         ctx.spend(len(templates))
@@ -106,7 +112,7 @@ CHECK = Check(
     "no endpoints: connections are refused or hang. While a chart is being installed, Services arrive before their "
     "Deployments: so on CREATE this needs evidence of a mistake, and so does an UPDATE that leaves the spec alone, or the "
     "selector of what Helm rendered. Of two Services for one workload that differ in one label, which the pods give "
-    "themselves (active and standby), it is a note.",
+    "themselves (active and standby; the leader and all), it is a note.",
     remedy="Compare the selector with the labels of the pods: kubectl get pods --show-labels.",
     run=run,
     judges=(Service.kind,),
@@ -179,6 +185,20 @@ CHECK = Check(
             object=_SERVICE.format(labels="app: api, role: leader"),
             view=View.CHECK,
             level=Level.NOTE,
+        ),
+        Example(
+            title="one for the leader and one for all, of pods that label themselves: a note",
+            cluster=_PODS + "---" + _SERVICE.format(labels="app: api").replace("name: api,", "name: api-all,"),
+            object=_SERVICE.format(labels="app: api, operator: leader"),
+            view=View.CHECK,
+            level=Level.NOTE,
+        ),
+        Example(
+            title="one label too many, beside a Service that has it right",
+            cluster=_PODS + "---" + _SERVICE.format(labels="app: api").replace("name: api,", "name: api-all,"),
+            object=_SERVICE.format(labels="app: api, layer: edge"),
+            view=View.CHECK,
+            says="leads nowhere",
         ),
         Example(
             title="sent before its Deployment: a note, judged again later",
