@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from webhook.state import block_style, places, yaml_events
-from webhook.state.block_style import decode_block_style
+from webhook.state.block_style import block_places, decode_block_style
 from webhook.state.files import FileState
 from webhook.state.manifests import _split
 from webhook.state.snapshot import write_snapshot
@@ -45,6 +45,7 @@ def assert_same(text: str | bytes) -> bool:
     fast = decode_block_style(raw)
     if fast is not None:
         assert typed(fast) == typed(by_events(raw)), raw
+        assert block_places(raw) == yaml_events.places(raw)[0], raw
     return fast is not None
 
 

@@ -204,7 +204,10 @@ class Context:
         """`compile_selector`; a selector that is left out matches everything."""
         if selector is None:
             return Selector()
-        self.spend(2 + 8 * len(selector.match_labels) + sum(8 + len(e.values) for e in selector.match_expressions))
+        steps = 2 + 8 * len(selector.match_labels)
+        for expression in selector.match_expressions:
+            steps += 8 + len(expression.values)
+        self.spend(steps)
         return compile_selector(selector)
 
     def compile_labels(self, labels: Labels) -> Selector:

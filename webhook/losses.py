@@ -34,7 +34,7 @@ from webhook.reach.change import Change, reach_on
 from webhook.reach.graph import Cell
 from webhook.reach.policy import EGRESS, INGRESS
 from webhook.reach.ports import ALL_PORTS, NO_PORTS, Ports, intersection, joined, port_range, union
-from webhook.reach.relation import Relation, bits_of, join, minus, numbers, ports_of
+from webhook.reach.relation import Relation, bits_of, join, numbers, ports_of
 from webhook.reach.scenario import Scenario
 
 _STEPS_OF_A_SERVICE: Final = 10
@@ -55,13 +55,14 @@ class Losing:
         own: cells that are no clients: the backend itself, where it is just one pod.
     """
 
-    __slots__ = ("backends", "direction", "own", "service")
+    __slots__ = ("_targets", "backends", "direction", "own", "service")
 
     def __init__(self, service: Service, direction: Direction, backends: Sequence[tuple[Cell, Pod]], own: int) -> None:
         self.service = service
         self.direction = direction
         self.backends = backends
         self.own = own
+        self._targets: dict[int | str | None, Sequence[tuple[Cell, Ports]]] = {}
 
     @property
     def behind(self) -> int:
@@ -74,8 +75,12 @@ class Losing:
         Args:
             port: of one of its ports, by number or name; of all where it has no such port.
         """
-        chosen = [p for p in self.service.spec.ports if port in (p.port, p.name)]
-        return iter(dict.fromkeys((c, target_ports(self.service, p, chosen)) for c, p in self.backends))
+        found = self._targets.get(port)
+        if found is None:
+            chosen = [p for p in self.service.spec.ports if port in (p.port, p.name)]
+            every = ((c, target_ports(self.service, p, chosen)) for c, p in self.backends)
+            found = self._targets[port] = tuple(dict.fromkeys(every))
+        return iter(found)
 
     def due_to(self, ctx: Context, port: int | str | None = None) -> tuple[str, ...]:
         """The rules of the policy under review in which a mistake may be why it is lost (`rules_about`).
@@ -127,6 +132,21 @@ def target_ports(service: Service, pod: Pod, only: Sequence[ServicePort] = ()) -
     return joined(found)
 
 
+class _Behind:
+    """The backends of a Service, and on which ports it leads to their cells."""
+
+    __slots__ = ("backends", "own", "steps", "targets")
+
+    def __init__(
+        self, backends: Sequence[tuple[Cell, Pod]], own: int, targets: Sequence[tuple[Cell, Ports]], steps: int = 0
+    ) -> None:
+        self.backends = backends
+        self.own = own
+        self.targets = targets
+        self.steps = steps
+        """What it cost to look."""
+
+
 class Losses:
     """What the Services of the policy's namespace lose.
 
@@ -163,10 +183,29 @@ class Losses:
 
     def losing(self, service: Service) -> Losing | None:
         """What a Service loses, of whatever namespace; None where no ready backend loses anybody."""
-        ctx = self._ctx
+        known = self._known.get(service.key)
+        if known is None:
+            before = self._ctx.steps
+            known = self._known[service.key] = self._look_behind(service)
+            known.steps = before - self._ctx.steps
+        else:
+            self._ctx.spend(known.steps)  # as if it were looked at anew: what one policy costs depends on no other
+        for cell, ports in known.targets:
+            direction = self._loses(cell, ports)
+            if direction is not None:
+                return Losing(service, direction, known.backends, known.own)
+        return None
+
+    @cached_property
+    def _known(self) -> "dict[Key, _Behind]":
+        """What is behind Services, which is the same for all policies of a change: those of files are one."""
+        return _behind.setdefault(self.change, {})
+
+    def _look_behind(self, service: Service) -> "_Behind":
+        ctx, graph = self._ctx, self.change.graph
         ctx.spend(_STEPS_OF_A_SERVICE)
         if service.spec.type == "ExternalName":
-            return None
+            return _Behind((), 0, ())
         classes: Sequence[PodClass] = ()
         if service.spec.selector:
             classes = ctx.select(ctx.compile_labels(service.spec.selector), {service.metadata.namespace})
@@ -174,16 +213,11 @@ class Losses:
         else:
             pods = self._by_address(service)
         ctx.spend(len(pods))
-        graph = self.change.graph
         backends = [(c, p) for p in pods if (c := graph.cell_of(POD, p.key)) is not None]
-        for cell, pod in backends:
-            direction = self._loses(cell, target_ports(service, pod))
-            if direction is not None:
-                own = 0
-                if len(backends) == 1:  # it reaches itself; and a template of more is no other client
-                    own = bits_of([backends[0][0].number, *(other.number for other in graph.cells_of(classes))])
-                return Losing(service, direction, backends, own)
-        return None
+        own = 0
+        if len(backends) == 1:  # it reaches itself; and a template of more is no other client
+            own = bits_of([backends[0][0].number, *(other.number for other in graph.cells_of(classes))])
+        return _Behind(backends, own, tuple(dict.fromkeys((c, target_ports(service, p)) for c, p in backends)))
 
     def _by_address(self, service: Service) -> Sequence[Pod]:
         """The pods behind a Service that others fill; none where somebody else is behind it, too."""
@@ -215,16 +249,14 @@ class Losses:
     def _lost_in(self) -> Mapping[Cell, Ports]:
         """On which ports cells let fewer in than before."""
         found: dict[Cell, Ports] = {}
-        # The rows are kept beside what is known of them: the id of one that is gone may become another's.
-        known: dict[tuple[int, int], tuple[Relation, Relation, Ports]] = {}
+        known: dict[int, Ports] = {}  # by the relation, which the change keeps
         for cell in self._to_blame(INGRESS):
             lost = NO_PORTS
-            for plane in range(self.change.before.planes):
-                was, will = (s.row(cell, INGRESS, plane) for s in (self.change.before, self.change.after))
-                pair = id(was), id(will)
-                if pair not in known:
-                    known[pair] = was, will, joined(r for ports in minus(was, will) for r in ports)
-                lost = union(lost, known[pair][2])
+            for relation in self.change.lost(cell, INGRESS):
+                ports = known.get(id(relation))
+                if ports is None:
+                    ports = known[id(relation)] = joined(r for each in relation for r in each)
+                lost = union(lost, ports) if lost else ports
             if lost:
                 found[cell] = lost
         return found
@@ -233,13 +265,9 @@ class Losses:
     def _lost_out(self) -> Relation:
         """Whom cells may no longer reach."""
         found: Relation = {}
-        joined_already: dict[tuple[int, int], tuple[Relation, Relation]] = {}  # kept, as above
-        for cell in self._to_blame(EGRESS):
-            for plane in range(self.change.before.planes):
-                was, will = (s.row(cell, EGRESS, plane) for s in (self.change.before, self.change.after))
-                if (id(was), id(will)) not in joined_already:
-                    joined_already[id(was), id(will)] = was, will
-                    join(found, minus(was, will))
+        every = {id(relation): relation for c in self._to_blame(EGRESS) for relation in self.change.lost(c, EGRESS)}
+        for relation in every.values():
+            join(found, relation)
         return found
 
     def _to_blame(self, direction: Direction) -> Sequence[Cell]:
@@ -504,6 +532,7 @@ def moving_ports(ctx: Context) -> Scenario | None:
 
 
 _memory: Final[WeakKeyDictionary[Context, Losses]] = WeakKeyDictionary()
+_behind: Final[WeakKeyDictionary[Change, dict[Key, _Behind]]] = WeakKeyDictionary()
 
 
 def losses(ctx: Context) -> Losses:

@@ -63,7 +63,12 @@ class OtherPolicies:
     @cached_property
     def any(self) -> bool:
         """Whether anything is there that may matter, for a short look."""
-        return bool(self.unread) or any(self._ctx.cluster.keys(kind) for kind in self._counted)
+        return bool(self.unread) or self._there
+
+    @cached_property
+    def _there(self) -> bool:
+        """Whether there are any of these policies."""
+        return any(self._ctx.cluster.keys(kind) for kind in self._counted)
 
     def about(self, of: PodClass, direction: Direction, may: May = May.EITHER) -> list[EnginePolicy]:
         """The policies that may be about these pods, and do such a thing in this direction."""
@@ -82,7 +87,7 @@ class OtherPolicies:
     ) -> list[EnginePolicy]:
         """The same of any of these pods in any of these directions."""
         found: dict[tuple[str, tuple[str, str]], EnginePolicy] = {}
-        if self.any:
+        if self._there:
             every = tuple(directions)
             for of in classes:
                 for direction in every:

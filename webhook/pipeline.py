@@ -486,6 +486,10 @@ class Judge:
         statements, unfinished = self._statements(ctx, crashes, most)
         if unfinished:
             ctx.unknown.add(f"{reference} is too large to be judged in full: {', '.join(unfinished)} gave up")
+        for crash in crashes:
+            self._on_crash(crash)
+        if not statements:  # of most objects
+            return Judgement(Verdict(), tuple(crashes), tuple(sorted(ctx.unknown)))
         if not synced:
             for statement in statements:
                 if statement.check.rests_on:
@@ -501,8 +505,6 @@ class Judge:
             said_before = self._said_of(before, ctx) if may_deny and before is not None else None
             rulings = [_lowered(r, said_before) for r in rulings]
         rulings.sort(key=lambda r: (r.action is not Action.DENY, r.action is Action.IGNORE, -r.level))
-        for crash in crashes:
-            self._on_crash(crash)
         return Judgement(
             Verdict(tuple(rulings)),
             tuple(crashes),

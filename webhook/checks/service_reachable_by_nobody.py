@@ -20,6 +20,8 @@ from webhook.removal import nothing_to_lose
 
 _FROM_OUTSIDE: Final = frozenset({"NodePort", "LoadBalancer"})
 _STEPS_OF_A_CELL: Final = 40
+_OF_NODES: Final = "addresses of nodes"
+"""Under what they are kept beside the graph: many Services are asked about in one state."""
 _OF_PODS: Final = tuple(
     found
     for cidr in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
@@ -131,9 +133,14 @@ class _Clients:
         """The addresses outside that nodes have: what runs in their network is a client like any pod."""
         cluster = self._ctx.cluster
         self._ctx.spend(4 * len(cluster.keys(NODE)))
+        generation, known = self._graph.kept.get(_OF_NODES, (-1, None))
+        if generation == cluster.generation and isinstance(known, tuple) and known[0] == self._graph.version:
+            return int(known[1])
         addresses = [a for node in cluster.nodes for a in node.addresses]
         addresses += (a for found in cluster.slices_of("default", "kubernetes") for a in found.addresses)
-        return bits_of([self._graph.atom_at(n).number for a in addresses if (n := parse_address(a)) is not None])
+        found = bits_of([self._graph.atom_at(n).number for a in addresses if (n := parse_address(a)) is not None])
+        self._graph.kept[_OF_NODES] = cluster.generation, (self._graph.version, found)
+        return found
 
     def reach(self, cell: Cell, ports: Ports) -> bool:
         """Whether anybody may reach a cell on any of these ports."""

@@ -86,7 +86,10 @@ _MOST_REMEMBERED: Final = 16
 def compile_selector(selector: LabelSelector) -> Selector:
     """Compiles a LabelSelector of the API (a nil selector, which matches nothing, is the caller's to know)."""
     labels, expressions = selector.match_labels, selector.match_expressions
-    if len(labels) + len(expressions) + sum([len(e.values) for e in expressions]) <= _MOST_REMEMBERED:
+    terms = len(labels) + len(expressions)
+    if expressions:
+        terms += sum([len(e.values) for e in expressions])
+    if terms <= _MOST_REMEMBERED:
         return _compiled(tuple(labels.items()), expressions)  # every check asks for the same few
     return _compile(labels.items(), expressions)
 

@@ -144,6 +144,8 @@ class Change:
         self._partners = Partners(graph)
         self._kept: dict[tuple[bool, Cell, Direction], Relation] = {}
         self._touched: dict[tuple[str, Direction], Sequence[Cell]] = {}
+        self._lost: dict[tuple[Cell, Direction], Sequence[Relation]] = {}
+        self._compared: dict[tuple[int, int], tuple[Relation, Relation, Relation]] = {}
         self._running: dict[str, int] = {}
         self._under: dict[tuple[str, Direction], dict[str, list[Cell]]] = {}
 
@@ -199,6 +201,28 @@ class Change:
                 for under in dict.fromkeys(policy.name for stack in stacks for policy in stack.own):
                     found.setdefault(under, []).append(cell)
         return found.get(f"{namespace}/{name}", ())
+
+    def lost(self, cell: Cell, direction: Direction) -> Sequence[Relation]:
+        """With whom, and on which ports, a cell's own policies no longer allow what they did; by family of addresses.
+
+        What is lost alike is one object.
+        """
+        found = self._lost.get((cell, direction))
+        if found is None:
+            rows = [
+                tuple(scenario.row(cell, direction, plane) for scenario in (self.before, self.after))
+                for plane in range(self.before.planes)
+            ]
+            found = self._lost[cell, direction] = [self._between(was, will) for was, will in rows]
+        return found
+
+    def _between(self, was: Relation, will: Relation) -> Relation:
+        pair = id(was), id(will)
+        known = self._compared.get(pair)
+        if known is None:
+            # The rows are kept beside what is known of them: the id of one that is gone may become another's.
+            known = self._compared[pair] = was, will, minus(was, will)
+        return known[2]
 
     def isolated(self, direction: Direction) -> list[Cell]:
         """The cells that no NetworkPolicy isolated before, and some does after."""

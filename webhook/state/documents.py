@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from webhook.model.manifest import FieldPath
 from webhook.state import scalars
-from webhook.state.block_style import decode_block_style
+from webhook.state.block_style import block_places, decode_block_style
 from webhook.state.places import Decoded, DocumentError, OpenPlace, Place, Repeat, Text, deepest
 
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -29,16 +29,10 @@ def decode_yaml(raw: bytes, text: Text) -> Decoded | None:
     """
     data = decode_block_style(raw)
     if data is not None:
-        return Decoded(data, False, functools.partial(_yaml_places, raw))
+        return Decoded(data, False, lambda: (block_places(raw), []))
     from webhook.state.yaml_events import decode_events  # noqa: PLC0415 - importing yaml takes a tenth of a small state
 
     return decode_events(raw, text)
-
-
-def _yaml_places(raw: bytes) -> tuple[Place, list[Repeat]]:
-    from webhook.state.yaml_events import places  # noqa: PLC0415
-
-    return places(raw)
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------------
