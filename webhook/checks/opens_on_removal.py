@@ -289,6 +289,14 @@ spec: {tier: baseline, priority: 5, appliedTo: [{namespaceSelector: {}}], ingres
             object="",
             says="closes ingress of Deployment/api: Cilium's enable-policy is always",
         ),
+        Example(
+            title="Cilium that closes what no policy selects, and one of its own that lets somebody in: only noted",
+            cluster=_CLUSTER + _CILIUM_ALWAYS + _CILIUM_CLOSES.replace("[{}]", "[{fromEntities: [cluster]}]"),
+            old=_policy() + "  ingress: [{}]",
+            object="",
+            says="closes ingress of Deployment/api: CiliumNetworkPolicy closed may open them",
+            level=Level.NOTE,
+        ),
     ),
     good=(
         Example(
