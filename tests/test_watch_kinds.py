@@ -269,6 +269,12 @@ spec:
   policyTypes: [Egress]
   egress: [{to: [{namespaceSelector: {matchLabels: {team: a}}}]}]
 """
+CILIUM = """
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: theirs, namespace: shop}
+spec: {endpointSelector: {matchLabels: {app: APP}}, ingress: [{fromEntities: [all]}]}
+"""
 CLIENTS = "{apiVersion: v1, kind: Namespace, metadata: {name: clients, labels: {LABELS}}}"
 TEAM_A = "team: a, stage: live"
 
@@ -576,6 +582,36 @@ SECOND_SERVICE = SERVICE_OF_FRONT.replace("name: web", "name: frontend").replace
             web(),
             id="the policy let everybody in",
         ),
+        pytest.param(
+            [
+                FOR_ACCESS.replace("[{podSelector", "[{podSelector: {matchLabels: {role: web}}}, {podSelector").replace(
+                    "app: db", "app: later"
+                )
+            ],
+            web("app: web, tier: front, role: web"),
+            web(),
+            id="so it does before its own pods are there",
+        ),
+        pytest.param(
+            [
+                FOR_ACCESS.replace(", ports: [{port: pg}]", ""),
+                FOR_ACCESS.replace("name: db", "name: db-of-web").replace("access: 'yes'", "app: web"),
+                ANOTHER.replace("LABELS", "access: 'yes'"),
+            ],
+            WITHOUT_ACCESS,
+            web(),
+            id="only ports are lost on which nobody listens",
+        ),
+        pytest.param(
+            [
+                FOR_ACCESS,
+                ANOTHER.replace("LABELS", "access: 'yes'"),
+                CILIUM.replace("app: APP", "access: 'yes'").replace("ingress", "egress").replace("fromE", "toE"),
+            ],
+            WITHOUT_ACCESS,
+            web(),
+            id="an engine's own policy may have held it back before",
+        ),
         pytest.param([SERVICE_OF_FRONT], None, web(), id="a workload is deleted: its Service may follow"),
         pytest.param(
             [SERVICE_OF_FRONT],
@@ -615,6 +651,18 @@ def test_what_stood_before_is_no_news() -> None:
     assert lines(admit(state(wrong), web(ports="[{name: other, containerPort: 8080}]"), web())) == []
     nobody = FOR_TEAM_A.replace("team: a", "team: z")
     assert lines(admit(state(nobody), WITHOUT_TEAM, clients())) == []
+
+
+def test_of_those_that_are_left_nothing_is_said() -> None:
+    """The peers that stay have never had that port; what is lost is the one that had it."""
+    to_front = OF_FRONT.replace("tier: front", "app: db").replace("policyTypes: [Ingress]", "policyTypes: [Egress]")
+    to_front = to_front.replace(
+        "ingress: [{from: [{podSelector: {matchLabels: {app: db",
+        "egress: [{to: [{podSelector: {matchLabels: {tier: front",
+    )
+    without_port = ANOTHER.replace("LABELS", "tier: front").replace("name: http", "name: other")
+    [line] = lines(admit(state(to_front, without_port), WITHOUT_TIER, web()))
+    assert line.endswith("[cuts-on-removal]")
 
 
 def test_pods_keep_what_others_gave_them() -> None:
@@ -670,14 +718,6 @@ def test_nothing_is_opened_or_cut_where_nothing_is_enforced() -> None:
     judge = Judge(config(enforcement="none"))
     assert lines(admit(there, WITHOUT_TEAM, clients(), judge=judge)) == []
     assert lines(admit(there, WITHOUT_TIER, web(), judge=judge)) == []
-
-
-CILIUM = """
-apiVersion: cilium.io/v2
-kind: CiliumNetworkPolicy
-metadata: {name: theirs, namespace: shop}
-spec: {endpointSelector: {matchLabels: {app: APP}}, ingress: [{fromEntities: [all]}]}
-"""
 
 
 def test_where_an_engine_s_own_policies_decide_too_nothing_is_certain() -> None:
