@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from webhook.backends import endpoints, headless, matched
 from webhook.check import Check, Context, Example, Finding, Level, View
+from webhook.evidence import rendered_by_helm
 from webhook.model.objects import CILIUM_GLOBAL, ENDPOINT_SLICE, Service
 
 
@@ -24,7 +25,9 @@ def run(ctx: Context) -> Iterator[Finding]:
     # Who made it for a controller fills it, when there is something to fill it with; a headless one may be a name only,
     # whose Endpoints are kept for their annotations and are not mirrored (leader elections, Patroni).
     somebody_elses = bool(service.metadata.owner_references) or headless(service.spec)
-    level = Level.WARNING if ctx.sees_whole and not somebody_elses else Level.NOTE
+    # A release that brings labels says nothing anew of what its own Endpoints, or another chart's, may fill by now.
+    as_before = ctx.leaves_spec_alone and rendered_by_helm(service.metadata)
+    level = Level.WARNING if ctx.sees_whole and not somebody_elses and not as_before else Level.NOTE
     yield Finding(
         "spec.selector",
         "no selector, no EndpointSlice",
@@ -56,7 +59,8 @@ CHECK = Check(
     summary="a Service has no selector, and nobody gives it endpoints",
     rationale="Without a selector, a Service leads to what EndpointSlices say that carry its name in the label "
     "kubernetes.io/service-name (older: an Endpoints object of its name, which the control plane mirrors). Without any, "
-    "connections are refused. On CREATE that is a note: the slices come after their Service.",
+    "connections are refused. On CREATE that is a note, for the slices come after their Service, and so it is where a "
+    "release brings labels alone.",
     remedy="Add the selector that was forgotten, or an EndpointSlice with the label kubernetes.io/service-name.",
     run=run,
     judges=(Service.kind,),
@@ -69,6 +73,12 @@ CHECK = Check(
             says="no EndpointSlice: leads nowhere; add one of them (a slice belongs to it by the label kubernetes.io/",
         ),
         Example(title="on an update", old=_SERVICE, object=_SERVICE, says="leads nowhere"),
+        Example(
+            title="a release that brings labels alone: a note",
+            old=_SERVICE,
+            object=_SERVICE.replace("metadata: {", "metadata: {labels: {app.kubernetes.io/managed-by: Helm}, "),
+            level=Level.NOTE,
+        ),
         Example(
             title="a slice that names another Service",
             cluster=_SLICE.replace("service-name: legacy", "service-name: legacydb"),
