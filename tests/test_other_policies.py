@@ -302,7 +302,8 @@ def test_a_namespace_of_which_only_the_name_is_known_may_have_any_labels() -> No
     for key, expected in (("team", ["policy"]), ("projectcalico.org/name", [])):
         policy = engine_policy(CALICO_GLOBAL_NETWORK_POLICY, spec.replace("NS", key), "policy")
         state = Cluster.of([*SHOP[1:], policy])
-        others = other_policies(Context(Operation.CREATE, network_policy(), state))
+        ctx = Context(Operation.CREATE, network_policy(), state)
+        others = other_policies(ctx)
         found = others.about_any(state.classes("shop"), ("Ingress",))
         assert [p.name for p in found] == expected
         assert not others.surely_about(policy, state.classes("shop"))
@@ -321,7 +322,8 @@ def test_a_policy_of_one_namespace_is_about_no_other() -> None:
     assert others.any
     assert others.about_any(ctx.cluster.classes("shop"), ("Ingress", "Egress")) == []
     ctx.cluster.remove(CILIUM_NETWORK_POLICY, ("ops", "x"))
-    assert not other_policies(context()).any
+    without_any = context()
+    assert not other_policies(without_any).any
 
 
 # --- what they may do
@@ -588,7 +590,8 @@ def test_lines_about_traffic_say_first_what_is_not_counted() -> None:
 
 def test_may() -> None:
     state = world(engine_policy(CILIUM_NETWORK_POLICY, "{endpointSelector: {}, ingress: [{fromEntities: [all]}]}"))
-    others = other_policies(Context(Operation.CREATE, network_policy(), state))
+    ctx = Context(Operation.CREATE, network_policy(), state)
+    others = other_policies(ctx)
     classes = state.classes("shop")
     found = {may: len(others.about_any(classes, ("Ingress",), may)) for may in May}
     assert found == {May.ALLOW: 1, May.DENY: 0, May.CLOSE: 1, May.EITHER: 1}

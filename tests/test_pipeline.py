@@ -1,5 +1,6 @@
 """From findings to rulings: levels, actions, mode, waivers, precedence, the ratchet, and what is never denied."""
 
+import gc
 import io
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from webhook.check import Check, Context, Disclosure, Finding, Level, Operation, View
 from webhook.checks import all_checks, check_ids
-from webhook.config import STRICT, CheckSettings, Config, ConfigError, Mode, load_config, parse_config
+from webhook.config import STRICT, CheckSettings, Config, ConfigError, Effects, Mode, load_config, parse_config
 from webhook.model.cluster import Cluster
 from webhook.model.objects import (
     NETWORK_POLICY,
@@ -905,3 +906,30 @@ def test_an_object_of_another_kind_is_looked_at_as_text_only() -> None:
 
 def test_object_metadata_is_optional() -> None:
     assert said(admit(request(NetworkPolicy(metadata=ObjectMeta(name="a", namespace="shop"))))) == {}
+
+
+def test_what_was_judged_is_forgotten() -> None:
+    def known() -> int:
+        gc.collect()
+        return sum(type(one) is Context for one in gc.get_objects())
+
+    clients = {"podSelector": {"matchLabels": {"app": "db"}}}
+    closed = policy(
+        {
+            "podSelector": {"matchLabels": {"app": "api"}},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [{"from": [clients]}],
+            "egress": [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}], "ports": [{"port": 443}]}],
+        }
+    )
+    behind = service({"selector": {"app": "api"}, "ports": [{"port": 80}]})
+    state = cluster(Pod("shop", "web-1", {"app": "web"}, phase="Running"), behind)
+    judge, before = Judge(config=Config(effects=Effects.ALWAYS)), known()
+    for asked in (
+        request(closed),
+        request(closed, policy({"podSelector": {}})),
+        request(None, closed),
+        request(behind),
+    ):
+        assert judge.admit(asked, state).crashes == ()
+        assert known() == before, asked.operation

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import Final
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import msgspec
 
@@ -155,7 +155,13 @@ class Losses:
     """
 
     def __init__(self, ctx: Context) -> None:
-        self._ctx = ctx
+        self._review = ref(ctx)  # it is kept for as long as the review is there: it must not keep the review
+
+    @property
+    def _ctx(self) -> Context:
+        ctx = self._review()
+        assert ctx is not None  # noqa: S101 - who asks has it
+        return ctx
 
     @cached_property
     def change(self) -> Change:
