@@ -445,10 +445,10 @@ def test_colours_are_as_the_environment_wants_them(run: Run, write: Write, monke
 # --- review -----------------------------------------------------------------------------------------------------------
 
 
-def review(egress: bool = False, name: str = "api") -> str:
+def review(egress: bool = False, app: str = "api") -> str:
     new: dict[str, Any] = {
-        "metadata": {"name": name, "namespace": "shop"},
-        "spec": {"podSelector": {"matchLabels": {"app": name}}, "policyTypes": ["Ingress"]},
+        "metadata": {"name": "api", "namespace": "shop"},
+        "spec": {"podSelector": {"matchLabels": {"app": app}}, "policyTypes": ["Ingress"]},
     }
     if egress:
         new["spec"]["egress"] = [{"ports": [{"port": 443}]}]
@@ -456,7 +456,7 @@ def review(egress: bool = False, name: str = "api") -> str:
         "uid": "u-1",
         "operation": "CREATE",
         "kind": {"group": "networking.k8s.io", "version": "v1", "kind": "NetworkPolicy"},
-        "name": name,
+        "name": "api",
         "namespace": "shop",
         "object": new,
     }
@@ -472,10 +472,10 @@ def test_review_answers_as_serve_does(run: Run, write: Write) -> None:
     denied = run("review", *state, stdin=review(egress=True))
     assert denied.code == 1
     assert denied.json["response"]["status"]["reason"] == "Forbidden"
-    warned = run("review", "-", *state, stdin=review(name="apii"))
+    warned = run("review", "-", *state, stdin=review(app="apii"))
     assert warned.code == 0
     assert "selector-matches-nothing" in warned.json["response"]["warnings"][0]
-    assert run("review", "-", *state, "--fail-on", "warning", stdin=review(name="apii")).code == 1
+    assert run("review", "-", *state, "--fail-on", "warning", stdin=review(app="apii")).code == 1
 
 
 # --- checks -----------------------------------------------------------------------------------------------------------

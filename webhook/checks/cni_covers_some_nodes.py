@@ -48,7 +48,7 @@ def run(ctx: Context) -> Iterator[Finding]:
         Level.WARNING if len(on_nodes) == len(pods) else Level.NOTE,
         value=shown or "no owner",
         means="all traffic passes",
-        detail=f"{engine} does not cover {' and '.join(reasons)}, of {count(len(pods), 'selected pod')}",
+        detail=f"of {count(len(pods), 'selected pod')} {engine} leaves out {' and '.join(reasons)}",
     )
 
 
@@ -190,8 +190,8 @@ CHECK = Check(
             title="some of them",
             cluster=_pods("node-1", "win-1", "fargate-1") + _LINUX + _WINDOWS + _FARGATE + _calico(),
             object=_POLICY,
-            says="2 of its 3 pods run where Calico does not: all traffic passes; move them (Calico does not cover 2 on "
-            "Fargate or Windows nodes, of 3 selected pods)",
+            says="2 of its 3 pods run where Calico does not: all traffic passes; move them (of 3 selected pods Calico "
+            "leaves out 2 on Fargate or Windows nodes)",
             level=Level.NOTE,
         ),
         Example(
@@ -201,7 +201,7 @@ CHECK = Check(
             + _node("node-2", 'kubernetes.io/os: linux, projectcalico.org/ds-ready: "true"')
             + _calico(1, 'projectcalico.org/ds-ready: "true"'),
             object=_POLICY,
-            says="(Calico does not cover 1 on nodes without the label projectcalico.org/ds-ready=true",
+            says="(of 1 selected pod Calico leaves out 1 on nodes without the label projectcalico.org/ds-ready=true",
         ),
         Example(
             title="a DaemonSet that wants no pod on a node, by a taint or an affinity",

@@ -62,7 +62,7 @@ def _elsewhere(ctx: Context, dns: ClusterDNS, name: ServiceName) -> Iterator[Fin
         f"the domain is {dns.domain}",
         f"write {dns.full_name(name)}",
         value=ctx.service.spec.external_name,
-        detail=f"of this cluster; {name.domain} does not resolve here",
+        detail=f"{name.domain} does not resolve in this cluster",
     )
 
 
@@ -209,7 +209,7 @@ CHECK = Check(
             title="the cluster's domain is another",
             cluster=_CLUSTER.replace("cluster.local", "example.org"),
             object=_SERVICE.format(name="postgres.data.svc.cluster.local"),
-            says="the domain is example.org; write postgres.data.svc.example.org (of this cluster; cluster.local does not ",
+            says="the domain is example.org; write postgres.data.svc.example.org (cluster.local does not resolve ",
         ),
         Example(
             title="itself",

@@ -34,7 +34,13 @@ def run(ctx: Context) -> Iterator[Finding]:
         who = f"Service {named.metadata.name if own else '/'.join(named.key)}" if named else "another Service"
         detail = f"none of {count(len(others), 'other LoadBalancer')}{of_class} has one: nobody provides them here"
         message = f"{who} got no address in 10 minutes"
-        yield Finding("spec.type", message, "write NodePort", value=wanted, detail=f"{detail}; or install MetalLB")
+        yield Finding(
+            "spec.type",
+            message,
+            "write NodePort",
+            value=wanted,
+            detail=f"{detail}, as a cloud's controller or MetalLB would",
+        )
         return
     if providers:
         return

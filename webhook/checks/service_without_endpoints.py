@@ -34,7 +34,7 @@ def run(ctx: Context) -> Iterator[Finding]:
         "add one of them",
         level,
         means="leads nowhere",
-        detail=f"a slice belongs to it by the label kubernetes.io/service-name: {service.metadata.name}",
+        detail=f"a slice for it has the label kubernetes.io/service-name: {service.metadata.name}",
     )
 
 
@@ -70,7 +70,7 @@ CHECK = Check(
             title="nothing beside it",
             object=_SERVICE,
             view=View.CHECK,
-            says="no EndpointSlice: leads nowhere; add one of them (a slice belongs to it by the label kubernetes.io/",
+            says="no EndpointSlice: leads nowhere; add one of them (a slice for it has the label kubernetes.io/service-",
         ),
         Example(title="on an update", old=_SERVICE, object=_SERVICE, says="leads nowhere"),
         Example(

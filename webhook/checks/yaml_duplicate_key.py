@@ -14,7 +14,12 @@ def run(ctx: Context) -> Iterator[Finding]:
         path = format_path(duplicate.path)
         means = f"kubectl drops the first (line {duplicate.first.line})"
         yield Finding(
-            path, f"{key} stands here twice", "merge the two", value=path, means=means, detail="without a word"
+            path,
+            f"{key} stands here twice",
+            "merge the two",
+            value=path,
+            means=means,
+            detail="nothing is said of it, not even by a dry run on the server",
         )
 
 
