@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from msgspec import Struct
 
 from webhook.check import DELETE, Context, View, count, enumerate_some
+from webhook.concerned import selected_classes
 from webhook.model.cluster import Cluster, PodClass
 from webhook.model.objects import (
     NAMESPACE,
@@ -35,7 +36,6 @@ _STEPS_OF_A_PEER: Final = 8
 _STEPS_OF_A_ROW: Final = 20
 _STEPS_OF_A_STACK: Final = 4
 _memory: Final[WeakKeyDictionary[Context, Change]] = WeakKeyDictionary()
-_selected: Final[WeakKeyDictionary[Context, Sequence[PodClass]]] = WeakKeyDictionary()
 _isolated: Final[WeakKeyDictionary[Context, dict[Direction, Mapping[Stack, Sequence[Cell]]]]] = WeakKeyDictionary()
 
 
@@ -95,10 +95,7 @@ def prepare(cluster: Cluster) -> None:
 
 def selected(ctx: Context) -> Sequence[PodClass]:
     """The pods and templates that the policy under review selects; all checks of one review share them."""
-    found = _selected.get(ctx)
-    if found is None:
-        found = _selected[ctx] = ctx.select(ctx.compile(ctx.policy.spec.pod_selector), (ctx.namespace,))
-    return found
+    return selected_classes(ctx, ctx.policy)
 
 
 def isolated_by(ctx: Context, direction: Direction) -> Mapping[Stack, Sequence[Cell]]:

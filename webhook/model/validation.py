@@ -388,11 +388,13 @@ def _policy_spec(spec: Mapping[str, Any]) -> Problems:
         yield _invalid(("spec", "policyTypes"), types, "may not specify more than two policyTypes")
         return
     for number, policy_type in enumerate(types):
-        yield from _one_of(("spec", "policyTypes", number), policy_type, ("Ingress", "Egress"))
+        if policy_type not in _DIRECTIONS:
+            yield from _one_of(("spec", "policyTypes", number), policy_type, _DIRECTIONS)
 
 
 def _selector(selector: Mapping[str, Any], path: FieldPath) -> Problems:
-    yield from _labels(selector.get("matchLabels", {}), (*path, "matchLabels"))
+    if "matchLabels" in selector:
+        yield from _labels(selector["matchLabels"], (*path, "matchLabels"))
     for number, term in enumerate(selector.get("matchExpressions", ())):
         at: FieldPath = (*path, "matchExpressions", number)
         operator, values = term.get("operator", ""), term.get("values", [])
@@ -411,15 +413,20 @@ def _selector(selector: Mapping[str, Any], path: FieldPath) -> Problems:
             yield from _each((*at, "values", index), value, _label_value(value))
 
 
+_PROTOCOLS = ("TCP", "UDP", "SCTP")
+_DIRECTIONS = ("Ingress", "Egress")
+_LAST_PORT = 65535
+
+
 def _policy_port(port: Mapping[str, Any], path: FieldPath) -> Problems:
-    if "protocol" in port:
-        yield from _one_of((*path, "protocol"), port["protocol"], ("TCP", "UDP", "SCTP"))
+    if port.get("protocol", "TCP") not in _PROTOCOLS:
+        yield from _one_of((*path, "protocol"), port["protocol"], _PROTOCOLS)
     number, end = port.get("port"), port.get("endPort")
     end_path: FieldPath = (*path, "endPort")
     if end is not None and not isinstance(number, int):
         why = "is not specified" if number is None else "is non-numeric"
         yield _invalid(end_path, end, f"may not be specified when `port` {why}")
-    if number is not None:
+    if number is not None and not (isinstance(number, int) and 1 <= number <= _LAST_PORT):
         yield from _port((*path, "port"), number)
     if isinstance(number, int) and end is not None:
         if end < number:
