@@ -4,7 +4,7 @@ A check is one file in ``webhook/checks``: a module-level ``CHECK`` whose ``run`
 `Finding`s. It does no I/O and knows no clock, so the same check serves the webhook, the command line and the tests.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum, StrEnum
 from functools import cached_property
@@ -250,6 +250,11 @@ class Context:
         """The object under review; only for checks that judge Services."""
         assert isinstance(self.judged, Service)  # noqa: S101
         return self.judged
+
+    @cached_property
+    def selected(self) -> Sequence[PodClass]:
+        """The pods and templates that the policy under review selects; all checks of one review share them."""
+        return self.select(self.compile(self.policy.spec.pod_selector), (self.namespace,))
 
     @cached_property
     def decoding(self) -> Decoding | None:

@@ -204,12 +204,9 @@ def _port_entries(ctx: Context) -> Iterator[PortEntry]:
 
 def selected_classes(ctx: Context, policy: NetworkPolicy) -> Sequence[PodClass]:
     """The classes that a policy of the context's namespace selects; those of the one under review are kept."""
-    if policy is not ctx.judged:
-        return ctx.select(ctx.compile(policy.spec.pod_selector), (ctx.namespace,))
-    found = _selected.get(ctx)
-    if found is None:
-        found = _selected[ctx] = ctx.select(ctx.compile(policy.spec.pod_selector), (ctx.namespace,))
-    return found
+    if policy is ctx.judged:
+        return ctx.selected
+    return ctx.select(ctx.compile(policy.spec.pod_selector), (ctx.namespace,))
 
 
 def concerned_by(ctx: Context, classes: Collection[PodClass]) -> Concerned:
@@ -259,7 +256,6 @@ def _peer_classes(ctx: Context, peers: Sequence[NetworkPolicyPeer]) -> Collectio
     return found if len(found) <= _MOST_CLASSES else ()
 
 
-_selected: Final[WeakKeyDictionary[Context, Sequence[PodClass]]] = WeakKeyDictionary()
 _entries: Final[WeakKeyDictionary[Context, list[PortEntry]]] = WeakKeyDictionary()
 
 

@@ -11,7 +11,6 @@ from weakref import WeakKeyDictionary
 from msgspec import Struct
 
 from webhook.check import DELETE, Context, View, count, enumerate_some
-from webhook.concerned import selected_classes
 from webhook.model.cluster import Cluster, PodClass
 from webhook.model.objects import (
     NAMESPACE,
@@ -95,7 +94,7 @@ def prepare(cluster: Cluster) -> None:
 
 def selected(ctx: Context) -> Sequence[PodClass]:
     """The pods and templates that the policy under review selects; all checks of one review share them."""
-    return selected_classes(ctx, ctx.policy)
+    return ctx.selected
 
 
 def isolated_by(ctx: Context, direction: Direction) -> Mapping[Stack, Sequence[Cell]]:

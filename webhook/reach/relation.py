@@ -5,9 +5,14 @@ sets, and one that is in none has no port.
 """
 
 from collections.abc import Iterator
-from typing import TypeAlias
+from itertools import compress, count
+from typing import Final, TypeAlias
 
 from webhook.reach.ports import Ports, intersection, subtraction, union
+
+_SPARSE: Final = 16
+"""In a set with fewer than one of so many numbers it is quicker to jump from one to the next."""
+_FLAGS: Final = bytes.maketrans(b"01", b"\0\1")
 
 Relation: TypeAlias = dict[Ports, int]
 
@@ -88,6 +93,10 @@ def numbers(bits: int) -> Iterator[int]:
             low = bits & -bits
             yield low.bit_length() - 1
             bits ^= low
+        return
+    if bits.bit_count() * _SPARSE > bits.bit_length():
+        flags = bin(bits)[:1:-1].encode().translate(_FLAGS)
+        yield from compress(count(), flags)
         return
     digits = bin(bits)[:1:-1]  # twenty times as fast as shifting where the set is large
     at = digits.find("1")
