@@ -1,5 +1,6 @@
 """A Service whose selector matches no pod and no template."""
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -8,7 +9,10 @@ from webhook.evidence import failing_term, of_another_namespace, of_misspelling,
 from webhook.model.objects import POD, WORKLOADS, Service
 
 _ROLES: Final = frozenset(
-    {"leader", "follower", "master", "slave", "primary", "secondary", "replica", "active", "standby", "true", "false"}
+    {
+        *("leader", "follower", "master", "slave", "primary", "secondary", "replica", "active", "passive", "standby"),
+        *("writer", "reader"),
+    }
 )
 """What pods say of themselves once they know."""
 
@@ -57,7 +61,7 @@ def run(ctx: Context) -> Iterator[Finding]:
 
 
 def _is_one_of_two(ctx: Context) -> bool:
-    """Whether it and another Service are apart by one label only, which their common workload does not set.
+    """Whether it and another Service are apart by one role only, which their common workload does not set.
 
     One leads to the active and the other to the standby, one to the leader and the other to every pod: the pods label
     themselves as they run, and it may be that none leads yet.
@@ -72,7 +76,7 @@ def _is_one_of_two(ctx: Context) -> bool:
         if len(apart) != 1 or not theirs or theirs.keys() - own.keys():
             continue
         (key,) = apart
-        if key not in theirs and own[key] not in _ROLES:
+        if not (_is_role(key, own[key]) or _is_role(key, theirs.get(key, ""))):
             continue
         rest = ctx.compile_labels({k: v for k, v in own.items() if k != key})
         templates = [t for c in ctx.select(rest, {ctx.namespace}) for t in c.templates.values()]
@@ -80,6 +84,12 @@ def _is_one_of_two(ctx: Context) -> bool:
         if len({t.workload for t in templates}) == 1 and all(key not in t.labels for t in templates):
             return True
     return False
+
+
+def _is_role(key: str, value: str) -> bool:
+    """``role: primary``, ``vault-active: "true"``."""
+    words = re.split(r"[^a-z]+", key.lower()) if value in {"true", "false"} else [value.lower()]
+    return not _ROLES.isdisjoint(words)
 
 
 _PODS = """
@@ -111,7 +121,7 @@ CHECK = Check(
     rationale="A Service sends traffic to the pods that carry every label of its selector. One that matches nothing has "
     "no endpoints: connections are refused or hang. While a chart is being installed, Services arrive before their "
     "Deployments: so on CREATE this needs evidence of a mistake, and so does an UPDATE that leaves the spec alone, or the "
-    "selector of what Helm rendered. Of two Services for one workload that differ in one label, which the pods give "
+    "selector of what Helm rendered. Of two Services for one workload that differ in one role, which the pods give "
     "themselves (active and standby; the leader and all), it is a note.",
     remedy="Compare the selector with the labels of the pods: kubectl get pods --show-labels.",
     run=run,
@@ -199,6 +209,22 @@ CHECK = Check(
             object=_SERVICE.format(labels="app: api, layer: edge"),
             view=View.CHECK,
             says="leads nowhere",
+        ),
+        Example(
+            title="two Services for parts of one Deployment, whose template names no part",
+            cluster=_PODS
+            + "---"
+            + _SERVICE.format(labels="app: api, part: admin").replace("name: api,", "name: api-admin,"),
+            object=_SERVICE.format(labels="app: api, part: shop"),
+            view=View.CHECK,
+            says="leads nowhere; compare labels (no pod has part=shop)",
+        ),
+        Example(
+            title="a label of yes or no that no template has, beside a Service for all pods",
+            cluster=_PODS + "---" + _SERVICE.format(labels="app: api").replace("name: api,", "name: api-all,"),
+            object=_SERVICE.format(labels="app: api, metrics: 'true'"),
+            view=View.CHECK,
+            says="leads nowhere; compare labels (no pod has metrics=true)",
         ),
         Example(
             title="sent before its Deployment: a note, judged again later",
