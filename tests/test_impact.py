@@ -7,9 +7,9 @@ import pytest
 from webhook.check import MOST_STEPS, Context, Operation, TooLargeError, View
 from webhook.impact import affected, impact, isolated_by, members, rules_about, under_review
 from webhook.model.cluster import Cluster
-from webhook.model.objects import DEPLOYMENT, NETWORK_POLICY, NetworkPolicy, Pod, Workload
+from webhook.model.objects import DEPLOYMENT, NETWORK_POLICY, POD, NetworkPolicy, Pod, Workload
 from webhook.model.parse import convert
-from webhook.reach.change import let_through
+from webhook.reach.change import Change, Partners, let_through
 from webhook.reach.graph import graph_of
 from webhook.reach.ports import ALL_PORTS, port_range
 from webhook.reach.scenario import Scenario
@@ -141,3 +141,23 @@ def test_what_some_of_the_policies_on_a_cell_let_through() -> None:
     assert scenario.allowed_by((by_name["shop/web"],), api, "Egress") == {ALL_PORTS: 1 << web.number}
     assert scenario.allowed_by(by_name.values(), api, "Egress") == scenario.row(api, "Egress")
     assert scenario.allowed_by((), api, "Egress") == {}
+
+
+@pytest.mark.parametrize("kept", [pytest.param(True, id="a dry run of its deletion"), pytest.param(False, id="of it")])
+def test_what_one_review_supposes_the_next_one_does_not_believe(kept: bool) -> None:
+    closed = policy({"podSelector": {"matchLabels": {"app": "api"}}, "policyTypes": ["Ingress"]}, "closed")
+    other = policy({"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Ingress"]}, "other")
+    client = Pod("lab", "client-1", {"app": "client"}, phase="Running", ips=("10.0.0.9",))
+    graph = graph_of(Cluster.of([API, WEB, client, other, *([closed] if kept else [])]))
+    before, after = (closed, None) if kept else (None, closed)
+    supposed = Change(graph, {closed.key: before}, {closed.key: after})
+    asked = {key: graph.cell_of(POD, key) for key in (API.key, client.key)}
+    api, here = asked[API.key], asked[client.key]
+    assert api is not None
+    assert here is not None
+
+    def reached(scenario: Scenario) -> bool:
+        return any(others >> api.number & 1 for others in Partners(graph).of(scenario, here, "Egress").values())
+
+    assert reached(supposed.after) is kept
+    assert reached(Scenario(graph)) is not kept

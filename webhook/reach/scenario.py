@@ -192,15 +192,19 @@ class Scenario:
 
     def stack(self, cell: Cell, direction: Direction) -> Stack:
         """The policies that a cell is under in one direction."""
+        found = self._stack_of_state(cell, direction)
+        changed = self._changed.get(cell.namespace)
+        return self._altered(cell, direction, found, changed) if changed and not cell.host_network else found
+
+    def _stack_of_state(self, cell: Cell, direction: Direction) -> Stack:
+        """The same of the state as it is: what the graph keeps must not depend on who asks first."""
         if cell.host_network:
             return _UNBOUND
         stamp = self.graph.stamp(cell.namespace)
         if cell.stamp != stamp:
             cell.stacks = {"Ingress": self._stack(cell, "Ingress"), "Egress": self._stack(cell, "Egress")}
             cell.stamp = stamp
-        found = cell.stacks[direction]
-        changed = self._changed.get(cell.namespace)
-        return self._altered(cell, direction, found, changed) if changed else found
+        return cell.stacks[direction]
 
     def _stack(self, cell: Cell, direction: Direction) -> Stack:
         here = self.graph.own_policies(cell.namespace)
@@ -232,7 +236,7 @@ class Scenario:
 
     def bound(self, direction: Direction) -> int:
         """The cells that some policy selects in a direction."""
-        found = self.graph.bound(direction, self.stack, except_in=self._changed)
+        found = self.graph.bound(direction, self._stack_of_state, except_in=self._changed)
         for group in self._own_groups(direction):
             found |= group.cells
         return found
@@ -243,7 +247,7 @@ class Scenario:
         Those are left out whose policies let through no pod of a namespace.
         """
         graph = self.graph
-        yield from graph.groups_about(namespace, direction, self.stack, except_in=self._changed)
+        yield from graph.groups_about(namespace, direction, self._stack_of_state, except_in=self._changed)
         labels = graph.labels_of(namespace)
         yield from (group for group in self._own_groups(direction) if group.may_be_about(namespace, labels))
 
