@@ -759,6 +759,24 @@ def test_objects_of_other_namespaces_are_counted_but_not_named() -> None:
     ]
 
 
+def test_what_else_another_namespace_s_policy_selects_by_is_not_told() -> None:
+    among = FOR_TEAM_A.replace(
+        "{matchLabels: {team: a}}", "{matchExpressions: [{key: team, operator: In, values: [a, zzz]}]}"
+    )
+    apart = FOR_TEAM_A.replace(
+        "{matchLabels: {team: a}}", "{matchExpressions: [{key: stage, operator: NotIn, values: [test, zzz]}]}"
+    )
+    live = clients()
+    test = copy.deepcopy(live)
+    test["metadata"]["labels"]["stage"] = "test"
+    for policy, new, cause in ((among, WITHOUT_TEAM, "without team=a,"), (apart, test, "with stage=test,")):
+        for disclose in ("namespace", "cluster"):
+            judge = Judge(config(disclose=disclose))
+            [line] = lines(admit(state(policy), new, live, judge=judge))
+            assert line.startswith(f"ns clients: {cause} ")
+            assert "zzz" not in line
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.title)
 def test_no_name_of_another_namespace_is_told(case: Case) -> None:
     """The same changes, but with names in the other namespace that nobody would write by chance."""

@@ -730,13 +730,17 @@ class Survey:
         return name if ctx.may_name(POD, pod.namespace) else "another namespace"
 
     def _cause(self, selector: Selector) -> str:
-        """``without team=a``: by what of the change a selector misses."""
-        after = self._change.after
+        """``without team=a``: by what of the change a selector misses.
+
+        In the labels' own words: what else a policy of another namespace selects by is not told.
+        """
+        before, after = self._change.before, self._change.after
         if after is None:
             return _GONE
         added = open_keys(after) if isinstance(after, Workload) else {}
         missed = [term for term in selector.misses(after.labels) if term.key not in added]
-        lacking = [str(term) for term in missed if term.positive]
+        had = before.labels
+        lacking = [f"{t.key}={had[t.key]}" if t.values and t.key in had else t.key for t in missed if t.positive]
         having = [f"{term.key}={after.labels.get(term.key, '')}" for term in missed if not term.positive]
         words = [f"{word} {' and '.join(terms)}" for word, terms in (("without", lacking), ("with", having)) if terms]
         return f"{' and '.join(words) or 'then'},"
