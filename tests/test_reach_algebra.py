@@ -1,5 +1,8 @@
 """The algebra under the reachability engine, against sets that spell everything out."""
 
+import operator
+import sys
+from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 
 import pytest
@@ -218,3 +221,26 @@ def test_bits_are_sets_of_numbers(every: set[int]) -> None:
     bits = relation.bits_of(sorted(every))
     assert list(relation.numbers(bits)) == sorted(every)
     assert bits == sum(1 << n for n in every)
+
+
+@pytest.mark.parametrize(
+    ("work", "of_sets"), [(union, operator.or_), (intersection, operator.and_), (subtraction, operator.sub)]
+)
+def test_large_sets_are_not_kept_for_ever(
+    work: Callable[[Ports, Ports], Ports], of_sets: Callable[[set[int], set[int]], set[int]]
+) -> None:
+    """Whoever writes thousands of ports in policy after policy must not fill the memory."""
+
+    def every_third(first: int) -> Ports:
+        return tuple((number, number) for number in range(first, 40_000, 3))
+
+    one, other = every_third(1), (*every_third(2)[:6_000], *every_third(19_000)[:-1])
+    before = sys.getrefcount(one)
+    said = work(one, other)
+    assert spelt_out(said) == of_sets(spelt_out(one), spelt_out(other))
+    assert work(one, other) == said
+    assert sys.getrefcount(one) > before, "the next question about the same is answered at once"
+    for first in range(2, 32):
+        work(every_third(first), other)
+    assert sys.getrefcount(one) == before
+    assert work(one, other) == said

@@ -279,3 +279,10 @@ def test_terms_are_written_as_kubectl_writes_them() -> None:
     ]  # fmt: skip
     assert str(Selector()) == "everything"
     assert contradiction(Selector((Term(NAME_LABEL, "DoesNotExist", frozenset()),)), {NAME_LABEL: ""})
+
+
+def test_selectors_of_thousands_of_labels_are_not_kept() -> None:
+    few, many = ({f"key-{i}": "value" for i in range(n)} for n in (3, 1000))
+    assert equality_selector(few) is equality_selector(dict(few))
+    assert equality_selector(many) is not equality_selector(many)
+    assert equality_selector(many) == equality_selector(many)

@@ -105,12 +105,14 @@ _compiled = lru_cache(maxsize=4096)(_compile)
 
 def equality_selector(labels: Labels) -> Selector:
     """Compiles a Service's selector, a plain map of labels."""
-    return _equality(tuple(labels.items()))
+    return _equal(tuple(labels.items())) if len(labels) <= _MOST_REMEMBERED else _equality(labels.items())
 
 
-@lru_cache(maxsize=4096)
-def _equality(labels: tuple[tuple[str, str], ...]) -> Selector:
+def _equality(labels: Iterable[tuple[str, str]]) -> Selector:
     return Selector(tuple(Term(k, "In", frozenset((v,)), format_path((k,))) for k, v in labels))
+
+
+_equal = lru_cache(maxsize=4096)(_equality)
 
 
 _MOST_COMPARED: Final = 100

@@ -4,8 +4,8 @@ A `Ports` is a sorted tuple of ranges that neither touch nor overlap, on one lin
 and SCTP each 65536 further on. So a union of whole protocols is just another set, and two equal sets are equal tuples.
 """
 
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache, wraps
 from typing import Final, TypeAlias
 
 from webhook.model.objects import Protocol
@@ -17,6 +17,35 @@ HIGHEST: Final = 65535
 _OFFSET: Final = {protocol: i << 16 for i, protocol in enumerate(PROTOCOLS)}
 NO_PORTS: Final[Ports] = ()
 ALL_PORTS: Final[Ports] = tuple((offset + 1, offset + HIGHEST) for offset in _OFFSET.values())
+_FEW: Final = 32
+"""Ranges of two sets together; people write fewer."""
+_MOST_RANGES: Final = 200_000
+"""Ranges of larger sets of which is kept what comes of them: whoever writes thousands of ports again and again must not
+fill the memory."""
+
+
+def _remembered(work: Callable[[Ports, Ports], Ports]) -> Callable[[Ports, Ports], Ports]:
+    of_few = lru_cache(maxsize=1 << 14)(work)
+    of_many: dict[tuple[int, int], tuple[Ports, Ports, Ports]] = {}
+    held = 0
+
+    @wraps(work)
+    def asked(one: Ports, other: Ports) -> Ports:
+        nonlocal held
+        if len(one) + len(other) <= _FEW:
+            return of_few(one, other)
+        pair = id(one), id(other)  # to hash thousands of ranges takes as long as the work; what is kept keeps its id
+        known = of_many.get(pair)
+        if known is None:
+            found = work(one, other)
+            held += len(one) + len(other) + len(found)
+            if held > _MOST_RANGES:
+                of_many.clear()
+                held = len(one) + len(other) + len(found)
+            known = of_many[pair] = one, other, found
+        return known[2]
+
+    return asked
 
 
 def port_range(protocol: Protocol, first: int = 1, last: int = HIGHEST) -> Ports:
@@ -39,7 +68,7 @@ def joined(ranges: Iterable[tuple[int, int]]) -> Ports:
     return tuple(found)
 
 
-@lru_cache(maxsize=1 << 14)
+@_remembered
 def union(one: Ports, other: Ports) -> Ports:
     """What is in either."""
     if one == other or not other:
@@ -47,7 +76,7 @@ def union(one: Ports, other: Ports) -> Ports:
     return joined((*one, *other)) if one else other
 
 
-@lru_cache(maxsize=1 << 14)
+@_remembered
 def intersection(one: Ports, other: Ports) -> Ports:
     """What is in both."""
     if other in (one, ALL_PORTS):
@@ -67,7 +96,7 @@ def intersection(one: Ports, other: Ports) -> Ports:
     return tuple(found)
 
 
-@lru_cache(maxsize=1 << 14)
+@_remembered
 def subtraction(one: Ports, other: Ports) -> Ports:
     """What is in the first and not in the second."""
     if not one or not other:
@@ -78,12 +107,12 @@ def subtraction(one: Ports, other: Ports) -> Ports:
         start = first
         while j < len(other) and other[j][1] < start:
             j += 1
-        for hole_first, hole_last in other[j:]:
-            if hole_first > last:
-                break
-            if start < hole_first:
-                found.append((start, hole_first - 1))
-            start = hole_last + 1
+        k = j
+        while k < len(other) and other[k][0] <= last:
+            if start < other[k][0]:
+                found.append((start, other[k][0] - 1))
+            start = other[k][1] + 1
+            k += 1
         if start <= last:
             found.append((start, last))
     return tuple(found)
@@ -94,9 +123,12 @@ def numbers_of(ports: Ports) -> Iterator[tuple[int, int]]:
     return ((first & 0xFFFF, last & 0xFFFF) for first, last in ports)
 
 
-@lru_cache(maxsize=1 << 12)
 def describe(ports: Ports) -> tuple[str, ...]:
     """As CONTRACT.md writes ports: ``all``; ``TCP``, ``TCP 80``, ``TCP 8000-8100``, sorted."""
+    return _described(ports) if len(ports) <= _FEW else _in_words(ports)
+
+
+def _in_words(ports: Ports) -> tuple[str, ...]:
     if ports == ALL_PORTS:
         return ("all",)
     words: list[str] = []
@@ -107,3 +139,6 @@ def describe(ports: Ports) -> tuple[str, ...]:
         else:
             words.append(f"{protocol} {low}" if low == high else f"{protocol} {low}-{high}")
     return tuple(words)
+
+
+_described = lru_cache(maxsize=1 << 12)(_in_words)
