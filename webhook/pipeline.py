@@ -56,6 +56,7 @@ from webhook.model.objects import (
 )
 from webhook.model.review import Request
 from webhook.precedence import Statement, silence
+from webhook.reach.graph import tidy
 from webhook.verdict import SHORT, Action, ObjectReference, Ruling, Verdict, line_about
 
 _EFFECT: Final = "effect"
@@ -195,6 +196,7 @@ class Judge:
             listable: with ``disclose: requester``, what who asks is known to be allowed to list; what else would have
                 been named, is in `Judgement.wished`.
         """
+        tidy(cluster)
         if request.shown is not None and request.kind in self.config.watched:
             return self._admit_watched(request, cluster, listable, synced=synced)
         judged = request.old if request.operation == Operation.DELETE else request.new

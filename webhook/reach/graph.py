@@ -230,6 +230,13 @@ class Graph:
         for kind, key in pods:  # after the policies, so that the borders are drawn once
             self._take_pod(kind, key)
 
+    def tidy(self) -> None:
+        """Forgets the borders of policies that are not in the state, where they are many; cells become other ones."""
+        if self._borders > _MOST_STALE_ATOMS:
+            self.kept.clear()
+            self._changed.update(dict.fromkeys(self._cell_of))
+            self.refresh()
+
     def _take_policy(self, key: Key) -> None:
         namespace, name = key
         record = self.cluster.get(NETWORK_POLICY, key)
@@ -749,9 +756,19 @@ def _peers_of(stack: Stack, direction: Direction) -> Collection[Peer] | None:
     return tuple(found)
 
 
+def _existing(cluster: Cluster) -> Graph | None:
+    return next((g for f in cluster.followers if isinstance(g := getattr(f, "__self__", None), Graph)), None)
+
+
+def tidy(cluster: Cluster) -> None:
+    """Between reviews: forgets the borders that only earlier ones have drawn, where they have become many."""
+    graph = _existing(cluster)
+    if graph is not None:
+        graph.tidy()
+
+
 def graph_of(cluster: Cluster) -> Graph:
     """The graph that follows this cluster, as it is now."""
-    found = next((g for f in cluster.followers if isinstance(g := getattr(f, "__self__", None), Graph)), None)
-    graph = Graph(cluster) if found is None else found
+    graph = _existing(cluster) or Graph(cluster)
     graph.refresh()
     return graph
