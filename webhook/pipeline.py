@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from webhook.aftermath import REVEALED, Connections, Survey, alike_in_numbers, in_numbers, in_words, traffic_lines
 from webhook.check import (
     MOST_STEPS,
     Check,
@@ -26,19 +27,7 @@ from webhook.check import (
 )
 from webhook.checks import all_checks
 from webhook.config import Config, Effects, Mode, Waivers
-from webhook.dependents import (
-    REVEALED,
-    Change,
-    Connections,
-    Survey,
-    alike_in_numbers,
-    change_of,
-    dependents,
-    in_numbers,
-    in_words,
-    outlook,
-    traffic_lines,
-)
+from webhook.dependents import Change, change_of, dependents, outlook
 from webhook.effects import MOST_LINES, MOST_STEPS_OF_FILES, effect_lines
 from webhook.model.cluster import Cluster
 from webhook.model.manifest import Manifest, value_at
@@ -591,6 +580,7 @@ class Judge:
             disclosure=ctx.disclosure,
             listable=ctx.listable,
             check_ids=ctx.check_ids,
+            now=ctx.now,
             pin=ctx.pin,
         )
         statements, unfinished = self._statements(before, crashes)
