@@ -8,6 +8,7 @@ import io
 from typing import Any
 
 from webhook.model.manifest import Manifest
+from webhook.model.schema import Decoding, decode
 from webhook.state.manifests import read_manifests
 
 POLICY = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: a}\n"
@@ -21,6 +22,13 @@ def read(text: str) -> dict[str, Any]:
     (manifest,) = read_manifests(["-"], stdin=io.BytesIO(text.encode()))
     assert isinstance(manifest, Manifest), manifest
     return manifest.data
+
+
+def decoded(data: dict[str, Any]) -> Decoding:
+    """What strict decoding makes of an object of these tables."""
+    found = decode(data)
+    assert found is not None
+    return found
 
 
 def policy(spec: str) -> str:

@@ -309,8 +309,6 @@ def test_objects_by_kind(steps: list[Record | tuple[str, Key]]) -> None:
         (cluster.ingress_classes, IngressClass),
         (cluster.http_routes, HTTPRoute),
         (cluster.service_cidrs, ServiceCIDR),
-        (cluster.webhook_configurations, WebhookConfiguration),
-        (cluster.api_services, APIService),
         (cluster.workloads(), Workload),
     ):
         assert same(found, [record for record in objects.values() if isinstance(record, of)]), of

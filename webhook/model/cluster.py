@@ -15,7 +15,6 @@ from typing import Final, TypeAlias, TypeVar
 
 from webhook.model.objects import (
     ADMIN_POLICIES,
-    API_SERVICE,
     CONFIG_MAP,
     CRON_JOB,
     DAEMON_SET,
@@ -33,7 +32,6 @@ from webhook.model.objects import (
     SERVICE,
     SERVICE_CIDR,
     STATEFUL_SET,
-    WEBHOOK_CONFIGURATIONS,
     WORKLOADS,
     AdminPolicy,
     APIService,
@@ -505,15 +503,6 @@ class Cluster:
     @property
     def service_cidrs(self) -> Iterator[ServiceCIDR]:
         return self._all(SERVICE_CIDR, ServiceCIDR)
-
-    @property
-    def webhook_configurations(self) -> Iterator[WebhookConfiguration]:
-        for kind in WEBHOOK_CONFIGURATIONS:
-            yield from self._all(kind, WebhookConfiguration)
-
-    @property
-    def api_services(self) -> Iterator[APIService]:
-        return self._all(API_SERVICE, APIService)
 
     def policies_in(self, namespace: str) -> Collection[NetworkPolicy]:
         """The NetworkPolicies of a namespace."""

@@ -270,18 +270,6 @@ def _is_sound(of: Type, value: Any) -> bool:
     return value is not None and _fits(of, value)  # type: ignore[arg-type]
 
 
-def unknown_fields(data: Mapping[str, Any]) -> list[FieldProblem]:
-    """The fields that the API does not have: kubectl's strict validation refuses them, others drop them silently."""
-    decoding = decode(data)
-    return list(decoding.unknown) if decoding else []
-
-
-def type_problems(data: Mapping[str, Any]) -> list[FieldProblem]:
-    """The values whose type the API server cannot decode: it answers 400 to the first."""
-    decoding = decode(data)
-    return list(decoding.mistyped) if decoding else []
-
-
 _MISTYPED: Any = object()
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[-+]\d\d:\d\d)", re.ASCII)
 

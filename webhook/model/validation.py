@@ -27,7 +27,7 @@ def refused(data: Mapping[str, Any], decoding: Decoding | None = None) -> list[F
     """All that the API server of Kubernetes 1.36 and later refuses about a new object; empty when it accepts it.
 
     ``data`` is the object as it was written, before any defaulting. Other kinds than NetworkPolicy and Service are
-    never refused. Unknown fields are not in it (`schema.unknown_fields`): they depend on how the object is sent. A
+    never refused. Unknown fields are not in it (`Decoding.unknown`): they depend on how the object is sent. A
     missing namespace is no problem, kubectl fills it in. ``decoding`` is what `decode` made of it, where that is known.
     """
     schema = schema_of(data)
