@@ -4,9 +4,9 @@ In files all policies arrive together: what they change is measured from the sta
 is no policy (CONTRACT.md, ``check``).
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from msgspec import Struct
 
@@ -47,7 +47,19 @@ def impact(ctx: Context) -> Change:
     found = _memory.get(ctx)
     if found is None:
         found = _memory[ctx] = _under_way(ctx) if ctx.view is View.ADMISSION else _of_all(ctx)
+        found.charge(_charging(ctx))
     return found
+
+
+def _charging(ctx: Context) -> Callable[[int], None]:
+    review = ref(ctx)  # what is found is kept for as long as the review is there: it must not keep the review
+
+    def spend(steps: int) -> None:
+        charged = review()
+        if charged is not None:
+            charged.spend(steps)
+
+    return spend
 
 
 def _under_way(ctx: Context) -> Change:

@@ -3,14 +3,14 @@
 Only the rows of cells whose policies change are looked at, however large the cluster is.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from webhook.model.objects import Direction, Key, NetworkPolicy
 from webhook.reach.graph import Cell, Graph, Stack
 from webhook.reach.ports import ALL_PORTS, Ports, intersection
 from webhook.reach.relation import Relation, add, bits_of, join, minus, numbers, within
-from webhook.reach.scenario import One, Scenario, row
+from webhook.reach.scenario import One, Scenario, for_nothing, row, weight
 
 _OPPOSITE: Mapping[Direction, Direction] = {"Ingress": "Egress", "Egress": "Ingress"}
 
@@ -25,6 +25,8 @@ class Partners:
         self._graph = graph
         self._ones: dict[tuple[Cell, int], One] = {}
         self._known: dict[tuple[object, ...], Ports] = {}
+        self.spend: Callable[[int], None] = for_nothing
+        """As `Scenario.spend`."""
 
     def of(self, scenario: Scenario, cell: Cell, direction: Direction, among: int | None = None) -> Relation:
         """Who can reach a cell (Ingress), or whom it can reach (Egress).
@@ -97,6 +99,8 @@ class Partners:
         key = (stack, direction, other, plane, cell.named if direction == "Ingress" else None)
         found = self._known.get(key)
         if found is None:
+            if steps := weight(stack, direction):
+                self.spend(steps)
             found = self._known[key] = next(iter(row(stack, cell, direction, self._one(other, plane))), ())
         return found
 
@@ -148,6 +152,14 @@ class Change:
         self._compared: dict[tuple[int, int], tuple[Relation, Relation, Relation]] = {}
         self._running: dict[str, int] = {}
         self._under: dict[tuple[str, Direction], dict[str, list[Cell]]] = {}
+
+    def charge(self, spend: Callable[[int], None]) -> None:
+        """Has what follows charged for.
+
+        Args:
+            spend: is told the steps; what it raises ends the question, and leaves what was found before.
+        """
+        self.before.spend = self.after.spend = self._partners.spend = spend
 
     @property
     def near(self) -> Iterator[Cell]:

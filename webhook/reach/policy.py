@@ -112,7 +112,7 @@ class Policy:
         priority: within the Admin and Baseline tiers, the lower first.
     """
 
-    __slots__ = ("egress", "ingress", "kind", "name", "priority", "subject", "tier")
+    __slots__ = ("_ranges", "egress", "ingress", "kind", "name", "priority", "subject", "tier")
 
     def __init__(
         self,
@@ -131,9 +131,14 @@ class Policy:
         self.egress = egress
         self.tier = tier
         self.priority = priority
+        self._ranges = tuple(sum(len(rule.ports) for rule in rules or ()) for rules in (ingress, egress))
 
     def rules(self, direction: Direction) -> tuple[Rule, ...] | None:
         return self.ingress if direction == INGRESS else self.egress
+
+    def ranges(self, direction: Direction) -> int:
+        """How many ranges of ports its rules name, all together."""
+        return self._ranges[direction != INGRESS]
 
     def blocks(self) -> Iterable[BlockPeer]:
         """The blocks of addresses that its rules name."""

@@ -4,7 +4,7 @@ A row is what the policies on one cell say in one direction, as a relation to al
 the egress row of one and the ingress row of the other both let through.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 from webhook.model.objects import Direction, Key, NetworkPolicy
@@ -14,6 +14,7 @@ from webhook.reach.ports import ALL_PORTS, Ports, intersection, port_range, unio
 from webhook.reach.relation import Relation, add, bits_of, join, meet, minus, ports_of
 
 _UNBOUND: Final = Stack()
+_USUAL_RANGES: Final = 256
 _MOST_ROWS: Final = 20_000
 """Rows that a scenario keeps."""
 
@@ -97,6 +98,21 @@ def relation_of(rules: Iterable[Rule], cell: Cell, direction: Direction, univers
     return found
 
 
+def weight(stack: Stack, direction: Direction) -> int:
+    """The steps that a row costs where policies name very many ports; nothing where they do not, as nearly all.
+
+    Ports are merged rule by rule, so it grows with both.
+    """
+    ranges = sum(policy.ranges(direction) for policy in stack.own)
+    if ranges <= _USUAL_RANGES:
+        return 0
+    return ranges * sum(len(policy.rules(direction) or ()) for policy in stack.own) // 8
+
+
+def for_nothing(_steps: int) -> None:
+    """Spends nothing: where only one person waits, however long it takes."""
+
+
 def _own_numbers(rule: Rule, cell: Cell) -> Ports:
     """What the named ports of an ingress rule are on the pods that it protects."""
     found: Ports = ()
@@ -176,6 +192,8 @@ class Scenario:
         self._grouped: dict[Direction, tuple[tuple[int, int], Sequence[Bound]]] = {}
         self._wholes: list[_Whole] = []
         self._version = -1
+        self.spend: Callable[[int], None] = for_nothing
+        """Is told what a row costs before it is looked up, where that is much; what it raises ends the question."""
 
     @property
     def planes(self) -> int:
@@ -272,6 +290,8 @@ class Scenario:
         key = (stack, direction, plane, cell.named if direction == INGRESS else None)
         found = self._rows.get(key)
         if found is None:
+            if steps := weight(stack, direction):
+                self.spend(steps)
             found = self._rows[key] = row(stack, cell, direction, whole)
         return found
 
