@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import ssl
 import threading
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from typing import Any
 
 import aiohttp
@@ -120,6 +120,10 @@ class FaultyAPI:
         self._url, self._trust = url, trust
         self._refusal: tuple[int, str] | None = None
         self._waiting = False
+        self._late = 0.0
+        self._streams_lists = True
+        self.unstreamed = 0
+        """How many were refused that asked for a list as a stream."""
         self._open: set[asyncio.Task[object]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
@@ -145,6 +149,11 @@ class FaultyAPI:
             status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason}
             headers = {"Retry-After": "1"} if code == 429 else {}
             return web.json_response(status | {"message": "by a test"}, status=code, headers=headers)
+        if not self._streams_lists and "sendInitialEvents" in asked.query:
+            self.unstreamed += 1
+            status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 422, "reason": "Invalid"}
+            message = "sendInitialEvents: Forbidden: the WatchList feature gate is not enabled"
+            return web.json_response(status | {"message": message}, status=422)
         task = asyncio.current_task()
         assert task is not None
         self._open.add(task)
@@ -157,7 +166,8 @@ class FaultyAPI:
                 passed = web.StreamResponse(status=answer.status)
                 passed.headers.update({n: v for n, v in answer.headers.items() if n not in dropped})
                 await passed.prepare(asked)
-                async for data in answer.content.iter_any():
+                parts = self._parts_in_time(answer.content) if "watch" in asked.query else answer.content.iter_any()
+                async for data in parts:
                     await passed.write(data)
             await passed.write_eof()
         except aiohttp.ClientError:
@@ -168,6 +178,29 @@ class FaultyAPI:
             return passed
         finally:
             self._open.discard(task)
+
+    async def _parts_in_time(self, content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+        """What comes, as late as it is to be: each part by itself, so that they do not add up."""
+        came: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+
+        async def read() -> None:
+            try:
+                async for data in content.iter_any():
+                    came.put_nowait((self._loop.time() + self._late, data))
+            finally:
+                came.put_nowait((0, b""))
+
+        reading = asyncio.create_task(read())
+        try:
+            while True:
+                due, data = await came.get()
+                if not data:
+                    break
+                await asyncio.sleep(max(0, due - self._loop.time()))
+                yield data
+            await reading
+        finally:
+            reading.cancel()
 
     @contextlib.contextmanager
     def refusing(self, code: int, reason: str) -> Iterator[None]:
@@ -187,6 +220,27 @@ class FaultyAPI:
             yield
         finally:
             self._waiting = False
+
+    @contextlib.contextmanager
+    def late(self, seconds: float) -> Iterator[None]:
+        """Passes each part of a watch on so many seconds later."""
+        self._late = seconds
+        try:
+            yield
+        finally:
+            self._late = 0.0
+
+    @contextlib.contextmanager
+    def without_streamed_lists(self) -> Iterator[None]:
+        """Refuses lists as streams, as API servers do whose etcd cannot tell how far it is.
+
+        Source: k8s.io/apimachinery pkg/apis/meta/internalversion/validation (ValidateListOptions).
+        """
+        self._streams_lists = False
+        try:
+            yield
+        finally:
+            self._streams_lists = True
 
     def cut(self) -> int:
         """Ends every answer under way; returns how many there were."""
