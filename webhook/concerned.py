@@ -194,19 +194,12 @@ def _port_entries(ctx: Context) -> Iterator[PortEntry]:
         if direction == "Egress":
             concerned = concerned_by(ctx, _peer_classes(ctx, rule.peers))
         elif selected is None:
-            concerned = selected = concerned_by(ctx, selected_classes(ctx, policy))
+            concerned = selected = concerned_by(ctx, ctx.selected)
         else:
             concerned = selected
         for i, written in enumerate(rule.ports):
             ctx.spend(4)
             yield PortEntry(f"{path}.ports[{i}]", direction, rule, written, concerned)
-
-
-def selected_classes(ctx: Context, policy: NetworkPolicy) -> Sequence[PodClass]:
-    """The classes that a policy of the context's namespace selects; those of the one under review are kept."""
-    if policy is ctx.judged:
-        return ctx.selected
-    return ctx.select(ctx.compile(policy.spec.pod_selector), (ctx.namespace,))
 
 
 def concerned_by(ctx: Context, classes: Collection[PodClass]) -> Concerned:
@@ -286,7 +279,7 @@ def admitted_otherwise(
     if any(admits(rule) for rule in _rules(ctx.policy, entry.direction)):
         return True
     mine = ctx.compile(ctx.policy.spec.pod_selector)
-    left = selected = selected_classes(ctx, ctx.policy)
+    left = selected = ctx.selected
     for policy in neighbours(ctx):
         if entry.direction not in policy.directions or not any(map(admits, _rules(policy, entry.direction))):
             continue

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary, ref
 from msgspec import Struct
 
 from webhook.check import DELETE, Context, View, count, enumerate_some
-from webhook.model.cluster import Cluster, PodClass
+from webhook.model.cluster import Cluster
 from webhook.model.objects import (
     NAMESPACE,
     POD,
@@ -104,11 +104,6 @@ def prepare(cluster: Cluster) -> None:
         scenario.bound(direction)
 
 
-def selected(ctx: Context) -> Sequence[PodClass]:
-    """The pods and templates that the policy under review selects; all checks of one review share them."""
-    return ctx.selected
-
-
 def isolated_by(ctx: Context, direction: Direction) -> Mapping[Stack, Sequence[Cell]]:
     """The cells that the policy under review isolates in a direction, by the policies that they are under.
 
@@ -119,7 +114,7 @@ def isolated_by(ctx: Context, direction: Direction) -> Mapping[Stack, Sequence[C
     if found is None:
         change = impact(ctx)
         by_stack: dict[Stack, list[Cell]] = {}
-        for cell in change.graph.cells_of(selected(ctx)) if direction in ctx.policy.directions else ():
+        for cell in change.graph.cells_of(ctx.selected) if direction in ctx.policy.directions else ():
             if not cell.host_network:
                 ctx.spend(_STEPS_OF_A_STACK)
                 by_stack.setdefault(change.after.stack(cell, direction), []).append(cell)

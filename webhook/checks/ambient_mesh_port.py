@@ -5,7 +5,7 @@ from typing import Final
 
 from webhook.check import Check, Context, Example, Finding, Level, View, count
 from webhook.checks.peer_matches_nothing import peer_namespaces
-from webhook.concerned import neighbours, selected_classes
+from webhook.concerned import neighbours
 from webhook.model.cluster import PodClass
 from webhook.model.objects import NETWORK_POLICY, NetworkPolicy, NetworkPolicyRule
 from webhook.other_policies import May, other_policies
@@ -21,7 +21,7 @@ _INJECTION: Final = ("istio-injection", "istio.io/rev")
 def run(ctx: Context) -> Iterator[Finding]:
     if "Ingress" not in ctx.policy.directions:
         return
-    captured = [c for c in selected_classes(ctx, ctx.policy) if _in_mesh(ctx, c)]
+    captured = [c for c in ctx.selected if _in_mesh(ctx, c)]
     lacking = list(_lacking(ctx)) if captured else ()
     if not lacking:
         return

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Final
 
 from webhook.check import Check, Context, Example, Finding, Level, count
-from webhook.concerned import selected_classes
 from webhook.enforcement import Feature, uncovered_nodes
 from webhook.model.objects import NODE, NetworkPolicy, Pod
 
@@ -54,7 +53,7 @@ def run(ctx: Context) -> Iterator[Finding]:
 
 def _running(ctx: Context) -> list[Pod]:
     """The selected pods but those of the host network, which no policy binds, and those that are about to go."""
-    classes = selected_classes(ctx, ctx.policy)
+    classes = ctx.selected
     ctx.spend(sum(len(c.pods) for c in classes))
     return [pod for c in classes for pod in c.pods.values() if not pod.host_network and not pod.terminating]
 

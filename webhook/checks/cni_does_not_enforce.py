@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from webhook.check import CREATE, Check, Context, Disclosure, Example, Finding, Level, View
-from webhook.concerned import selected_classes
 from webhook.enforcement import State
 from webhook.enforcement.own_policies import ENGINES
 from webhook.model.objects import DAEMON_SET, NetworkPolicy
@@ -21,7 +20,7 @@ def run(ctx: Context) -> Iterator[Finding]:
     # Whoever applies knows what runs; a report is read by those who mend it.
     evidence = found.evidence[0] if ctx.disclosure is Disclosure.CLUSTER else ""
     means = "all traffic passes"
-    others = other_policies(ctx).about_any(selected_classes(ctx, ctx.policy), ctx.policy.directions, May.CLOSE)
+    others = other_policies(ctx).about_any(ctx.selected, ctx.policy.directions, May.CLOSE)
     if others:
         means = f"only {ENGINES[others[0].kind]}'s own policies are enforced"
     yield Finding("spec", found.reason, found.remedy, value=found.engine, means=means, detail=evidence)

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from typing import Final, TypeAlias
 
 from webhook.check import Check, Context, Example, Finding, Level
-from webhook.concerned import selected_classes
 from webhook.enforcement import Feature, Gap
 from webhook.enforcement.coverage import os_of
 from webhook.model.objects import (
@@ -114,7 +113,7 @@ def _applies(ctx: Context, gap: Gap) -> bool:
 
 
 def _running(ctx: Context) -> list[Pod]:
-    classes = selected_classes(ctx, ctx.policy)
+    classes = ctx.selected
     ctx.spend(sum(len(c.pods) for c in classes))
     return [pod for c in classes for pod in c.pods.values() if not pod.host_network and not pod.terminating]
 

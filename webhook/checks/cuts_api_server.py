@@ -8,7 +8,7 @@ from typing import Final
 from webhook.check import Check, Context, Example, Finding, Level, View, enumerate_some
 from webhook.checks.service_port_not_pod_port import sees_service_addresses
 from webhook.evidence import comes_before_other_policies
-from webhook.impact import affected, impact, isolated_by, members, rules_about, selected
+from webhook.impact import affected, impact, isolated_by, members, rules_about
 from webhook.model.cluster import PodClass
 from webhook.model.objects import (
     BINDINGS,
@@ -52,7 +52,7 @@ def run(ctx: Context) -> Iterator[Finding]:
         return
     ctx.spend(len(policy.spec.egress))
     entitled = _Accounts(ctx)
-    if any(not rule.peers and not rule.ports for rule in policy.spec.egress) or not entitled.any_of(selected(ctx)):
+    if any(not rule.peers and not rule.ports for rule in policy.spec.egress) or not entitled.any_of(ctx.selected):
         return
     server = _Server(ctx)
     if not server.known:

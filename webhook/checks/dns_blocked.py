@@ -8,7 +8,7 @@ from webhook.check import Check, Context, Example, Finding, Level, View
 from webhook.checks.service_port_not_pod_port import sees_service_addresses
 from webhook.dns import DNS_PORT, NameServers, name_servers
 from webhook.evidence import comes_before_other_policies
-from webhook.impact import Affected, affected, impact, isolated_by, members, rules_about, selected, under_review
+from webhook.impact import Affected, affected, impact, isolated_by, members, rules_about, under_review
 from webhook.model.objects import (
     NAMESPACE,
     NETWORK_POLICY,
@@ -40,7 +40,7 @@ _STEPS_OF_A_STACK: Final = 40
 
 def run(ctx: Context) -> Iterator[Finding]:
     policy = ctx.policy
-    if EGRESS not in policy.directions or not selected(ctx) or nothing_to_lose(ctx):
+    if EGRESS not in policy.directions or not ctx.selected or nothing_to_lose(ctx):
         return
     ctx.spend(sum(1 + len(rule.ports) for rule in policy.spec.egress))
     if any(not rule.peers and not rule.ports for rule in policy.spec.egress):

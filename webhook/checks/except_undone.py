@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 
 from webhook.check import Check, Context, Example, Finding, Level
-from webhook.concerned import neighbours, selected_classes
+from webhook.concerned import neighbours
 from webhook.model.objects import Direction, NetworkPolicy, NetworkPolicyRule
 from webhook.model.selectors import Selector
 from webhook.reach.cidr import Range, parse_cidr, ranges_of, without
@@ -135,7 +135,7 @@ def _of_others(ctx: Context, direction: Direction) -> Iterator[_Admission]:
         selector = ctx.compile(policy.spec.pod_selector)
         if not _wider(selector, mine):
             if selected is None:
-                selected = selected_classes(ctx, ctx.policy)
+                selected = ctx.selected
             ctx.spend(len(selected) * (1 + len(selector.terms)))
             if not selected or not all(c.matched_by(selector) for c in selected):
                 continue

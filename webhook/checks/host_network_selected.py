@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from webhook.check import Check, Context, Example, Finding, Level, View, count
-from webhook.concerned import neighbours, selected_classes
+from webhook.concerned import neighbours
 from webhook.evidence import rendered_by_helm
 from webhook.model.cluster import PodClass
 from webhook.model.objects import (
@@ -28,7 +28,7 @@ _OPENSHIFT_GROUP: Final = "policy-group.network.openshift.io/"
 
 def run(ctx: Context) -> Iterator[Finding]:
     policy = ctx.policy
-    selected = selected_classes(ctx, policy)
+    selected = ctx.selected
     tally = _tally(ctx, selected)
     if tally.hosted:
         seen = f"{tally.told()} in the host network"

@@ -11,7 +11,7 @@ from webhook.backends import matched
 from webhook.check import Check, Context, Example, Finding, Level, View
 from webhook.checks.peer_matches_nothing import peer_namespaces
 from webhook.checks.service_port_not_pod_port import BEFORE_DNAT
-from webhook.concerned import neighbours, selected_classes
+from webhook.concerned import neighbours
 from webhook.model.cluster import PodClass
 from webhook.model.objects import (
     DAEMON_SET,
@@ -256,7 +256,7 @@ def _endpoints(ctx: Context, service: Service, classes: set[PodClass]) -> list[N
 def _isolating(ctx: Context, direction: Direction) -> Iterator[NetworkPolicy]:
     """The policy under review, and the others that select all of its pods in this direction."""
     yield ctx.policy
-    selected = selected_classes(ctx, ctx.policy)
+    selected = ctx.selected
     for policy in neighbours(ctx):
         selector = ctx.compile(policy.spec.pod_selector)
         ctx.spend(len(selected) * (1 + len(selector.terms)))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from webhook.check import Check, Context, Example, Finding, Level
-from webhook.concerned import neighbours, selected_classes
+from webhook.concerned import neighbours
 from webhook.model.objects import Direction, NetworkPolicy, NetworkPolicyRule
 
 
@@ -57,7 +57,7 @@ def _admits(ctx: Context, policy: NetworkPolicy, direction: Direction, *, other_
 
 
 def _dual_stack(ctx: Context) -> bool:
-    classes = selected_classes(ctx, ctx.policy)
+    classes = ctx.selected
     ctx.spend(sum(len(c.pods) for c in classes))
     return any(
         any(":" in ip for ip in pod.ips) and any(":" not in ip for ip in pod.ips)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from webhook.check import DELETE, UPDATE, Check, Context, Example, Finding, Level
-from webhook.concerned import neighbours, selected_classes
+from webhook.concerned import neighbours
 from webhook.impact import affected, impact
 from webhook.model.cluster import PodClass
 from webhook.model.objects import NETWORK_POLICY, POD, WORKLOADS, Direction, NetworkPolicy, Pod
@@ -87,7 +87,9 @@ def _freed(ctx: Context, before: NetworkPolicy, after: NetworkPolicy | None, dir
     rules = before.spec.ingress if direction == "Ingress" else before.spec.egress
     if not rules if _closes(ctx) else any(not rule.peers and not rule.ports for rule in rules):
         return []  # no rule: they were closed before; `- {}`: they were open before
-    left: Sequence[PodClass] = selected_classes(ctx, before)
+    left: Sequence[PodClass] = ctx.selected
+    if before is not ctx.judged:
+        left = ctx.select(ctx.compile(before.spec.pod_selector), (ctx.namespace,))
     for policy in (*((after,) if after else ()), *neighbours(ctx)):
         if not left:
             return []

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterator, Sequence
 
 from webhook.check import Check, Context, Example, Finding, Level, count, enumerate_some
-from webhook.concerned import selected_classes
 from webhook.enforcement.own_policies import ENGINES
 from webhook.model.cluster import PodClass
 from webhook.model.objects import ADMIN_POLICIES, AdminPolicy, EnginePolicy, NetworkPolicy
@@ -22,7 +21,7 @@ def _of_engines(ctx: Context) -> Iterator[Finding]:
         ctx.unknown.add(f"{plural(others.unread)}: not all are known, so what they let through is not")
     if not others.any:
         return
-    classes, directions = selected_classes(ctx, ctx.policy), ctx.policy.directions
+    classes, directions = ctx.selected, ctx.policy.directions
     found: dict[str, list[EnginePolicy]] = {}
     for policy in others.about_any(classes, directions):
         found.setdefault(ENGINES[policy.kind], []).append(policy)
@@ -57,7 +56,7 @@ def _of_administrators(ctx: Context) -> Iterator[Finding]:
     ]
     if not policies:
         return
-    classes = selected_classes(ctx, ctx.policy)
+    classes = ctx.selected
     concerned = [policy for policy in policies if _is_about(ctx, policy, classes)]
     carried_out, engine = ctx.enforcement.admin_policies, ctx.enforcement.engine
     for tier in ("Admin", "Baseline"):

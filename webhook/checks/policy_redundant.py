@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from webhook.check import Check, Context, Example, Finding, Level, View, enumerate_some
-from webhook.impact import impact, isolated_by, selected, under_review
+from webhook.impact import impact, isolated_by, under_review
 from webhook.model.objects import Direction, NetworkPolicy, NetworkPolicyRule
 from webhook.reach.graph import Cell, graph_of
 from webhook.reach.policy import INGRESS, PodPeer, Policy, ports_of
@@ -13,7 +13,7 @@ from webhook.reach.scenario import Scenario
 
 
 def run(ctx: Context) -> Iterator[Finding]:
-    others = list(_of_at_least_the_same_pods(ctx)) if selected(ctx) else []
+    others = list(_of_at_least_the_same_pods(ctx)) if ctx.selected else []
     alike: dict[Direction, Sequence[Policy]] = {}
     for direction in ctx.policy.directions if others else ():
         rules = ctx.policy.spec.ingress if direction == INGRESS else ctx.policy.spec.egress
