@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from enum import IntEnum, StrEnum
 from functools import cached_property
 from typing import Final, NamedTuple, TypeAlias
+from weakref import ref
 
 from msgspec import Struct
 
@@ -331,6 +332,23 @@ class Context:
         if untold:
             parts.append("another namespace" if untold == 1 else f"{untold} other namespaces")
         return " and ".join(parts)
+
+
+class OfReview:
+    """What is found out for one review, and kept for as long as that is there: so it must not keep the review.
+
+    Args:
+        ctx: the review.
+    """
+
+    def __init__(self, ctx: Context) -> None:
+        self._review = ref(ctx)
+
+    @property
+    def _ctx(self) -> Context:
+        ctx = self._review()
+        assert ctx is not None  # noqa: S101 - who asks has it
+        return ctx
 
 
 class Example(Struct, frozen=True, kw_only=True):

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import Final
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary
 
 import msgspec
 
 from webhook.backends import endpoints, find_port, headless
-from webhook.check import UPDATE, Context, Level, View
+from webhook.check import UPDATE, Context, Level, OfReview, View
 from webhook.evidence import rendered_by_helm
 from webhook.impact import impact, rules_about
 from webhook.model.cluster import PodClass
@@ -147,21 +147,12 @@ class _Behind:
         """What it cost to look."""
 
 
-class Losses:
+class Losses(OfReview):
     """What the Services of the policy's namespace lose.
 
     Args:
         ctx: the policy under review.
     """
-
-    def __init__(self, ctx: Context) -> None:
-        self._review = ref(ctx)  # it is kept for as long as the review is there: it must not keep the review
-
-    @property
-    def _ctx(self) -> Context:
-        ctx = self._review()
-        assert ctx is not None  # noqa: S101 - who asks has it
-        return ctx
 
     @cached_property
     def change(self) -> Change:

@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterable, Sequence
 from enum import Enum
 from functools import cached_property
 from typing import Final, NamedTuple
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary
 
-from webhook.check import Context, count, enumerate_some
+from webhook.check import Context, OfReview, count, enumerate_some
 from webhook.enforcement.own_policies import ENGINES, Effects, effects_of, selections_of
 from webhook.model.cluster import PodClass
 from webhook.model.objects import CILIUM_POLICIES, ENGINE_POLICIES, NAME_LABEL, NAMESPACE, Direction, EnginePolicy
@@ -43,7 +43,7 @@ class _Part(NamedTuple):
     exact: bool
 
 
-class OtherPolicies:
+class OtherPolicies(OfReview):
     """The engines' own policies that count for one review.
 
     Args:
@@ -51,7 +51,7 @@ class OtherPolicies:
     """
 
     def __init__(self, ctx: Context) -> None:
-        self._review = ref(ctx)  # it is kept for as long as the review is there: it must not keep the review
+        super().__init__(ctx)
         carried_out = ctx.enforcement.engine_policies
         self._counted = frozenset(kind for kind in ENGINE_POLICIES if carried_out.get(kind) is not False)
         self.unread = tuple(
@@ -59,12 +59,6 @@ class OtherPolicies:
         )
         """The kinds that the engine carries out, and of which not all is known."""
         self._parts: dict[str, Sequence[_Part]] = {}
-
-    @property
-    def _ctx(self) -> Context:
-        ctx = self._review()
-        assert ctx is not None  # noqa: S101 - who asks has it
-        return ctx
 
     @cached_property
     def any(self) -> bool:
