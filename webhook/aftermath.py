@@ -255,21 +255,6 @@ class Survey:
         cause = self._cause(selector)
         yield "service-selects-nothing", Loss("spec.selector", "selects no pod", _keep("selector"), cause=cause)
 
-    def _has_new_service(self, ctx: Context) -> bool:
-        """Whether a Service selects the workload that did not before: the new one is there, and the old one may go.
-
-        Helm, and all that prunes, deletes what a release no longer has last of all.
-        """
-        before, after = self._change.before, self._change.after
-        if not isinstance(before, Workload) or not isinstance(after, Workload):
-            return False
-        was, will = class_of(before), class_of(after)
-        for service in ctx.cluster.services_in(ctx.namespace):
-            selector = ctx.compile_labels(service.spec.selector)
-            if not selector.empty and will.matched_by(selector) and not was.matched_by(selector):
-                return True
-        return False
-
     def _of_policy(self, ctx: Context, policy: NetworkPolicy, then: Connections) -> Iterator[tuple[str, Loss]]:
         for path, peer in self.dependent.peers:
             yield from self._of_peer(ctx, policy, path, peer, then)
@@ -350,7 +335,7 @@ class Survey:
     def _frees(self, ctx: Context, policy: NetworkPolicy, direction: Direction, then: Connections) -> bool:
         """Whether pods that it isolated are isolated by none then; of several policies it is told of one."""
         rules = policy.spec.ingress if direction == INGRESS else policy.spec.egress
-        if any(not rule.peers and not rule.ports for rule in rules) or _closes(ctx):
+        if any(not rule.peers and not rule.ports for rule in rules) or ctx.enforcement.closes_unselected:
             return False
         name = "/".join(policy.key)
         for key, before in self._stacks.get(direction, {}).items():
@@ -359,8 +344,18 @@ class Survey:
                 return not _doubtful(ctx, cell, direction, May.CLOSE)
         return False
 
+    def _has_new_service(self, ctx: Context) -> bool:
+        """Whether a Service selects the workload that did not before: the new one is there, and the old one may go."""
+        selectors = (ctx.compile_labels(s.spec.selector) for s in ctx.cluster.services_in(ctx.namespace))
+        return self._comes_under(selector for selector in selectors if not selector.empty)
+
     def _taken_over(self, ctx: Context, direction: Direction) -> bool:
-        """Whether another policy than before selects the workload: it was relabelled to be under that one.
+        """Whether another policy than before selects the workload: it was relabelled to be under that one."""
+        policies = (p for p in ctx.cluster.policies_in(ctx.namespace) if direction in p.directions)
+        return self._comes_under(ctx.compile(policy.spec.pod_selector) for policy in policies)
+
+    def _comes_under(self, selectors: Iterable[Selector]) -> bool:
+        """Whether any of these selects the workload that did not before.
 
         Helm, and all that prunes, deletes what a release no longer has last of all.
         """
@@ -368,12 +363,7 @@ class Survey:
         if not isinstance(before, Workload) or not isinstance(after, Workload):
             return False
         was, will = class_of(before), class_of(after)
-        for policy in ctx.cluster.policies_in(ctx.namespace):
-            if direction in policy.directions:
-                selector = ctx.compile(policy.spec.pod_selector)
-                if will.matched_by(selector) and not was.matched_by(selector):
-                    return True
-        return False
+        return any(will.matched_by(selector) and not was.matched_by(selector) for selector in selectors)
 
     def _cut(self, ctx: Context, flows: Sequence[Flow], then: Connections) -> list[str]:
         """The flows that there are no more, in words."""
@@ -388,20 +378,11 @@ class Survey:
                 lost = intersection(lost, listens)
             if lost and not _uncertain(ctx, source, destination):
                 self.lost.append(flow._replace(ports=lost))
-                ends = " -> ".join(self._name(ctx, end) for end in (flow.source, flow.destination))
-                ports = describe(lost)
-                found[ends if ports == ("all",) else f"{ends} on {enumerate_some(ports)}"] = None
+                ends = " -> ".join(
+                    _name(ctx, self._names, end, self._change)[0] for end in (flow.source, flow.destination)
+                )
+                found[f"{ends}{_on(lost)}"] = None
         return list(found)
-
-    def _name(self, ctx: Context, end: _End) -> str:
-        """``Deployment/web``; with its namespace where that is another one, as far as may be told."""
-        pod = None if isinstance(end, Atom) else ctx.cluster.get(POD, end)
-        if not isinstance(pod, Pod):
-            return "the outside"
-        name = self._names.of_pod(pod)
-        if pod.namespace == self._change.namespace:
-            return name.partition("/")[2]
-        return name if ctx.may_name(POD, pod.namespace) else "another namespace"
 
     def _cause(self, selector: Selector) -> str:
         """``without team=a``: by what of the change a selector misses.
@@ -426,12 +407,6 @@ _ITS: Final = "its"
 
 def _keep(what: str) -> str:
     return f"keep it, or change the {what}"
-
-
-def _closes(ctx: Context) -> bool:
-    """Whether the engine closes a pod that no policy selects (`webhook.enforcement.cilium`)."""
-    found = ctx.enforcement
-    return found.engine == "Cilium" and found.reason.endswith("enable-policy is always")
 
 
 def _sure(ctx: Context) -> Level:
@@ -512,6 +487,22 @@ def _declared(cluster: Cluster, end: _End) -> Ports:
     return joined(r for port in pod.ports for r in port_range(port.protocol, port.number, port.number))
 
 
+def _name(ctx: Context, names: Names, end: _End, change: Change) -> tuple[str, bool]:
+    """``Deployment/web``, with its namespace where that is another one; and whether that much may be told."""
+    pod = None if isinstance(end, Atom) else ctx.cluster.get(POD, end)
+    if not isinstance(pod, Pod):
+        return "the outside", True
+    name = names.of_pod(pod)
+    if pod.namespace == change.namespace:
+        return name.partition("/")[2], True
+    return (name, True) if ctx.may_name(POD, pod.namespace) else ("another namespace", False)
+
+
+def _on(ports: Ports) -> str:
+    words = describe(ports)
+    return "" if words == ("all",) else f" on {enumerate_some(words)}"
+
+
 def _told(ctx: Context, record: Record) -> str:
     """As `webhook.checks.service_still_referenced` names them."""
     kind = record.kind.rpartition("/")[2]
@@ -535,20 +526,12 @@ def traffic_lines(ctx: Context, change: Change, surveys: Iterable[Survey]) -> li
     """
     names, found = Names(ctx.cluster), dict[str, None]()
 
-    def told(end: _End) -> tuple[str, bool]:
-        pod = None if isinstance(end, Atom) else ctx.cluster.get(POD, end)
-        if not isinstance(pod, Pod):
-            return "the outside", True
-        name = names.of_pod(pod)
-        if pod.namespace == change.namespace:
-            return name.partition("/")[2], True
-        return (name, True) if ctx.may_name(POD, pod.namespace) else ("another namespace", False)
-
     for survey in surveys:
         for flow in survey.lost:
-            (source, _), (destination, named) = told(flow.source), told(flow.destination)
-            ports = describe(flow.ports) if named else ("all",)  # nor is told on what unnamed pods listen
-            on = "" if ports == ("all",) else f" on {enumerate_some(ports)}"
+            (source, _), (destination, named) = (
+                _name(ctx, names, end, change) for end in (flow.source, flow.destination)
+            )
+            on = _on(flow.ports) if named else ""  # nor is told on what unnamed pods listen
             found[f"cuts {source} -> {destination}{on}"] = None
     for direction in dict.fromkeys(d for survey in surveys for d in survey.freed):
         found[f"frees {direction.lower()} of {str(change).partition(' ')[0]}/{change.before.name}"] = None

@@ -33,7 +33,7 @@ def run(ctx: Context) -> Iterator[Finding]:
     freed = {d: pods for d in left_open if (pods := _freed(ctx, before, after, d))}
     if not freed:
         return
-    closes = _closes(ctx)
+    closes = ctx.enforcement.closes_unselected
     change = impact(ctx)
     if not closes:
         freed = {d: left for d, pods in freed.items() if (left := _opened(change, pods, d))}
@@ -76,16 +76,10 @@ def _certain(ctx: Context, freed: dict[Direction, list[Pod]], may: May) -> tuple
     return freed, next(filter(None, told), "")
 
 
-def _closes(ctx: Context) -> bool:
-    """Whether the engine closes a pod that no policy selects (`webhook.enforcement.cilium`)."""
-    found = ctx.enforcement
-    return found.engine == "Cilium" and found.reason.endswith("enable-policy is always")
-
-
 def _freed(ctx: Context, before: NetworkPolicy, after: NetworkPolicy | None, direction: Direction) -> list[Pod]:
     """The running pods that were isolated in this direction by the old policy, and will be by none."""
     rules = before.spec.ingress if direction == "Ingress" else before.spec.egress
-    if not rules if _closes(ctx) else any(not rule.peers and not rule.ports for rule in rules):
+    if not rules if ctx.enforcement.closes_unselected else any(not rule.peers and not rule.ports for rule in rules):
         return []  # no rule: they were closed before; `- {}`: they were open before
     left: Sequence[PodClass] = ctx.selected
     if before is not ctx.judged:

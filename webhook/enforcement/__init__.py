@@ -151,6 +151,7 @@ class Enforcement(Struct, frozen=True):
         coverage: on which nodes it enforces; only when it does.
         admin_policies: the kinds of administrators' policies that it certainly carries out, or certainly does not.
         engine_policies: the kinds of engines' own policies that certainly are carried out, or certainly are not.
+        closes_unselected: pods that no policy selects are closed to everyone.
         pinned: the configuration says it.
     """
 
@@ -165,6 +166,7 @@ class Enforcement(Struct, frozen=True):
     coverage: Coverage = Coverage()
     admin_policies: Mapping[str, bool] = {}
     engine_policies: Mapping[str, bool] = {}
+    closes_unselected: bool = False
     pinned: bool = False
 
     @property
@@ -405,6 +407,7 @@ def _enforced(
         gaps=first.gaps if len(engines) == 1 else (),
         coverage=coverage,
         admin_policies=first.admin_policies if len(engines) == 1 else {},
+        closes_unselected=first.closes_unselected,
     )
 
 

@@ -41,6 +41,8 @@ _MAJORS: Final = (1,)
 _ALWAYS_ON: Final = "anetd"
 _OWN_ALONE: Final = "enable-k8s-networkpolicy is false"
 """Of the three switches the one that leaves Cilium's own policies in force."""
+_ALWAYS: Final = "enable-policy is always"
+"""What closes pods that no policy selects."""
 _KNOWN_UP_TO: Final = (1, 20, 999)
 """The newest minor version whose defaults are known here: v1.20.2 was read."""
 
@@ -83,6 +85,7 @@ def _judge(daemon: Workload, cluster: Cluster) -> Sighting:
         ),
         partly=bool(odd) and state is State.ENFORCED,
         own_policies=None if odd or state is not State.NOT_ENFORCED else clause == _OWN_ALONE,
+        closes_unselected=clause == _ALWAYS,
     )
 
 
@@ -106,7 +109,7 @@ def _switches(daemon: Workload, data: Labels) -> tuple[State, str, str]:
         return State.NOT_ENFORCED, _OWN_ALONE, "set it to true"
     if enable not in {"default", "always"} or audit is None or standard is None:
         return State.UNKNOWN, "policy settings are not understood", ""
-    return State.ENFORCED, f"enable-policy is {enable}", ""
+    return State.ENFORCED, _ALWAYS if enable == "always" else "enable-policy is default", ""
 
 
 def _odd_nodes(cluster: Cluster, daemon: Workload, settings: Labels) -> str:

@@ -48,6 +48,7 @@ class Sighting(Struct, frozen=True):
         partly: on some nodes its settings differ, so that it does not enforce there.
         own_policies: whether it carries out the policies of its own API although it enforces no NetworkPolicy; None
             where that is not known.
+        closes_unselected: whether it closes pods that no policy selects.
     """
 
     state: State
@@ -62,6 +63,7 @@ class Sighting(Struct, frozen=True):
     nuance: str = ""
     partly: bool = False
     own_policies: bool | None = None
+    closes_unselected: bool = False
 
 
 NO_ADMIN_POLICIES: Final[Mapping[str, bool]] = dict.fromkeys(ADMIN_POLICIES, False)
