@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 
-from webhook.check import CREATE, Context, Disclosure, View, count
+from webhook.check import CREATE, Context, Disclosure, Finding, Level, View, count
 from webhook.model.cluster import Cluster, PodClass
 from webhook.model.objects import HELM_RELEASE, NAME_LABEL, NAMESPACE, POD, NetworkPolicy, ObjectMeta, Service
 from webhook.model.selectors import NearMiss, Selector, looks_misspelt, near_miss
@@ -118,6 +118,53 @@ def of_another_namespace(ctx: Context, selector: Selector, namespaces: Collectio
         f"{sum(len(c.pods) for c in found)} in {ctx.name_namespaces(every, POD)}",
         f"use -n {told}" if told else "check -n",
         told,
+    )
+
+
+def slip_in_selector(ctx: Context, selector: Selector, path: str) -> Finding | None:
+    """What is said of an object's own selector that matches nothing, where there is evidence of a slip (a, b).
+
+    Args:
+        ctx: the object.
+        selector: its selector.
+        path: where that stands, ``spec.podSelector``.
+    """
+    here, word, value = {ctx.namespace}, path.removeprefix("spec."), str(selector)
+    if near := of_misspelling(ctx, selector, here):
+        # A key with dots stands in brackets: spec.selector[app.kubernetes.io/name].
+        at = f"{path}{near.path}" if near.path.startswith("[") else f"{path}.{near.path}"
+        return Finding(at, f"{word} {selector} matches no pod", near.remedy, value=value, means=near.seen)
+    if elsewhere := of_another_namespace(ctx, selector, here):
+        seen = f"{word} {selector}: no pod here, {elsewhere.seen}"
+        return Finding(path, seen, elsewhere.remedy, value=value)
+    return None
+
+
+def nothing_selected(
+    ctx: Context, selector: Selector, path: str, means: str, *, is_expected: Callable[[], bool] = lambda: False
+) -> Finding | None:
+    """What is said of it without evidence: a note where its pods may only be yet to come; None where nobody knows.
+
+    Args:
+        ctx: the object.
+        selector: its selector.
+        path: where that stands.
+        means: for the traffic.
+        is_expected: whether something else tells that its pods come later.
+    """
+    if not ctx.cluster.pods_known:
+        ctx.unknown.add("pods: not all are known, so what selects none of the known ones was not judged")
+        return None
+    told = ctx.sees_whole and not selects_as_before(ctx) and not is_expected()
+    return Finding(
+        path,
+        f"{path.removeprefix('spec.')} {selector} matches no pod",
+        "compare labels",
+        Level.WARNING if told else Level.NOTE,
+        str(selector),
+        proven=False,
+        means=means,
+        detail=failing_term(ctx, selector, {ctx.namespace}),
     )
 
 

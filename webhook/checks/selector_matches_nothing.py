@@ -3,54 +3,32 @@
 from collections.abc import Iterator
 
 from webhook.check import Check, Context, Example, Finding, Level, View
-from webhook.evidence import failing_term, of_another_namespace, of_misspelling, selects_as_before
+from webhook.evidence import nothing_selected, slip_in_selector
 from webhook.model.objects import POD, WORKLOADS, NetworkPolicy
 
 
 def run(ctx: Context) -> Iterator[Finding]:
     selector = ctx.compile(ctx.policy.spec.pod_selector)
-    here = {ctx.namespace}
-    if ctx.select(selector, here):
+    if ctx.select(selector, {ctx.namespace}):
         return
     if selector.empty:
         if ctx.cluster.pods_known:
             message = f"namespace {ctx.namespace} has no pod yet"
             yield Finding("spec.podSelector", message, level=Level.NOTE, means="the policy waits for the first one")
         return
-    what = f"podSelector {selector} matches no pod"
-    value = str(selector)
-    if near := of_misspelling(ctx, selector, here):
-        yield Finding(f"spec.podSelector.{near.path}", what, near.remedy, value=value, means=near.seen)
-        return
-    if elsewhere := of_another_namespace(ctx, selector, here):
-        yield Finding(
-            "spec.podSelector", f"podSelector {selector}: no pod here, {elsewhere.seen}", elsewhere.remedy, value=value
-        )
-        return
-    if isinstance(ctx.old, NetworkPolicy) and selected_before(ctx, ctx.old):
+    if slip := slip_in_selector(ctx, selector, "spec.podSelector"):
+        yield slip
+    elif isinstance(ctx.old, NetworkPolicy) and selected_before(ctx, ctx.old):
         yield Finding(
             "spec.podSelector",
-            what,
+            f"podSelector {selector} matches no pod",
             "compare labels",
-            value=value,
+            value=str(selector),
             means="isolates nothing",
             detail="those that it selected until now are no longer isolated by it",
         )
-        return
-    if not ctx.cluster.pods_known:
-        ctx.unknown.add("pods: not all are known, so what selects none of the known ones was not judged")
-        return
-    level = Level.WARNING if ctx.sees_whole and not selects_as_before(ctx) else Level.NOTE
-    yield Finding(
-        "spec.podSelector",
-        what,
-        "compare labels",
-        level,
-        value,
-        proven=False,
-        means="isolates nothing",
-        detail=failing_term(ctx, selector, here),
-    )
+    elif nothing := nothing_selected(ctx, selector, "spec.podSelector", "isolates nothing"):
+        yield nothing
 
 
 def selected_before(ctx: Context, old: NetworkPolicy) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from webhook.check import Check, Context, Example, Finding, Level, View
-from webhook.evidence import failing_term, of_another_namespace, of_misspelling, selects_as_before
+from webhook.evidence import nothing_selected, slip_in_selector
 from webhook.model.objects import POD, WORKLOADS, Service
 
 _ROLES: Final = frozenset(
@@ -26,38 +26,18 @@ def run(ctx: Context) -> Iterator[Finding]:
     here = {ctx.namespace}
     if ctx.select(selector, here):
         return
-    what = f"selector {selector} matches no pod"
-    value = str(selector)
-    if near := of_misspelling(ctx, selector, here):
-        # A key with dots stands in brackets: spec.selector[app.kubernetes.io/name].
-        path = f"spec.selector{near.path}" if near.path.startswith("[") else f"spec.selector.{near.path}"
-        yield Finding(path, what, near.remedy, value=value, means=near.seen)
-        return
-    if elsewhere := of_another_namespace(ctx, selector, here):
-        yield Finding(
-            "spec.selector", f"selector {selector}: no pod here, {elsewhere.seen}", elsewhere.remedy, value=value
-        )
+    if slip := slip_in_selector(ctx, selector, "spec.selector"):
+        yield slip
         return
     if isinstance(ctx.old, Service) and ctx.old.spec.selector and ctx.old.spec.type != "ExternalName":
         was = ctx.compile_labels(ctx.old.spec.selector)
         if ctx.select(was, here):
-            yield Finding("spec.selector", what, "compare labels", value=value, means=f"the old {was} did")
+            what = f"selector {selector} matches no pod"
+            yield Finding("spec.selector", what, "compare labels", value=str(selector), means=f"the old {was} did")
             return
-    if not ctx.cluster.pods_known:
-        ctx.unknown.add("pods: not all are known, so what selects none of the known ones was not judged")
-        return
-    told = ctx.sees_whole and not selects_as_before(ctx) and not _is_one_of_two(ctx)
-    level = Level.WARNING if told else Level.NOTE
-    yield Finding(
-        "spec.selector",
-        what,
-        "compare labels",
-        level,
-        value,
-        proven=False,
-        means="leads nowhere",
-        detail=failing_term(ctx, selector, here),
-    )
+    nothing = nothing_selected(ctx, selector, "spec.selector", "leads nowhere", is_expected=lambda: _is_one_of_two(ctx))
+    if nothing is not None:
+        yield nothing
 
 
 def _is_one_of_two(ctx: Context) -> bool:
