@@ -196,17 +196,14 @@ class Judge:
             self.deletions.remember(judged)
         elif self.deletions is not None and request.operation == Operation.CREATE:
             before = self.deletions.recent(request.kind, (request.namespace, request.name))
-        ctx = Context(
+        ctx = self._context(
             Operation(request.operation),
             judged,
             cluster,
+            View.ADMISSION,
+            self.config.disclose,
             old=request.old,
-            view=View.ADMISSION,
-            disclosure=self.config.disclose,
             listable=listable,
-            check_ids=self.check_ids,
-            now=self._clock(),
-            pin=self.config.enforcement,
         )
         may_deny = (
             synced
@@ -273,17 +270,7 @@ class Judge:
         """
 
         def looking(judged: Judged | None, steps: int) -> Context:
-            ctx = Context(
-                Operation.CREATE,
-                judged,
-                cluster,
-                view=View.AUDIT,
-                disclosure=self.config.disclose,
-                listable=listable,
-                check_ids=self.check_ids,
-                now=self._clock(),
-                pin=self.config.enforcement,
-            )
+            ctx = self._context(Operation.CREATE, judged, cluster, View.AUDIT, self.config.disclose, listable=listable)
             ctx.steps = steps
             return ctx
 
@@ -417,17 +404,7 @@ class Judge:
             judged: the decoded object; None for kinds that are only looked at as text, and for what cannot be decoded.
             cluster: the state with all objects of the files in it.
         """
-        ctx = Context(
-            Operation.CREATE,
-            judged,
-            cluster,
-            view=View.CHECK,
-            disclosure=Disclosure.CLUSTER,
-            manifest=manifest,
-            check_ids=self.check_ids,
-            now=self._clock(),
-            pin=self.config.enforcement,
-        )
+        ctx = self._context(Operation.CREATE, judged, cluster, View.CHECK, Disclosure.CLUSTER, manifest=manifest)
         name = value_at(manifest.data, ("metadata", "name")) or value_at(manifest.data, ("metadata", "generateName"))
         namespace = judged.metadata.namespace if judged else value_at(manifest.data, ("metadata", "namespace"))
         reference = ObjectReference(manifest.api_version, manifest.kind, str(namespace or ""), str(name or ""))
@@ -449,19 +426,36 @@ class Judge:
             disclosure: what may be said of other namespaces, to whoever reads the answer.
             most: the steps that it may cost; by default as many as files, for which only one person waits.
         """
-        ctx = Context(
-            Operation.CREATE,
+        ctx = self._context(Operation.CREATE, judged, cluster, View.AUDIT, disclosure)
+        return self._judge(ctx, _reference(judged.kind, *judged.key), may_deny=True, most=most)
+
+    # --- the way through
+
+    def _context(
+        self,
+        operation: Operation,
+        judged: Judged | None,
+        cluster: Cluster,
+        view: View,
+        disclosure: Disclosure,
+        *,
+        old: Judged | None = None,
+        listable: Collection[Listing] = frozenset(),
+        manifest: Manifest | None = None,
+    ) -> Context:
+        return Context(
+            operation,
             judged,
             cluster,
-            view=View.AUDIT,
+            old=old,
+            view=view,
             disclosure=disclosure,
+            listable=listable,
+            manifest=manifest,
             check_ids=self.check_ids,
             now=self._clock(),
             pin=self.config.enforcement,
         )
-        return self._judge(ctx, _reference(judged.kind, *judged.key), may_deny=True, most=most)
-
-    # --- the way through
 
     def _judge(
         self,
@@ -572,17 +566,7 @@ class Judge:
         bug denies nothing.
         """
         crashes: list[Crash] = []
-        before = Context(
-            ctx.operation,
-            old,
-            ctx.cluster,
-            view=ctx.view,
-            disclosure=ctx.disclosure,
-            listable=ctx.listable,
-            check_ids=ctx.check_ids,
-            now=ctx.now,
-            pin=ctx.pin,
-        )
+        before = self._context(ctx.operation, old, ctx.cluster, ctx.view, ctx.disclosure, listable=ctx.listable)
         statements, unfinished = self._statements(before, crashes)
         said = {(s.check.id, s.finding.value) for s in statements}
         return frozenset(said | {(id_, ANYTHING) for id_ in (*(crash.check for crash in crashes), *unfinished)})
