@@ -23,7 +23,8 @@ from webhook.reach.connectivity import matrices
 from webhook.reach.diff import rows_beyond
 from webhook.reach.flows import Row
 from webhook.reach.graph import graph_of
-from webhook.reach.ports import ALL_PORTS, NO_PORTS, Ports, joined, port_range, subtraction
+from webhook.reach.policy import ports_of
+from webhook.reach.ports import ALL_PORTS, NO_PORTS, Ports, joined, subtraction
 from webhook.reach.relation import bits_of
 from webhook.reach.scenario import Scenario
 
@@ -215,10 +216,7 @@ class _Telling:
             for path, rule in policy.rules() if isinstance(policy, NetworkPolicy) else ():
                 self._ctx.spend(1 + len(rule.ports))
                 for port in rule.ports if path.startswith("spec.egress") else ():
-                    if port.port is None:
-                        found += port_range(port.protocol)
-                    elif isinstance(port.port, int):
-                        found += port_range(port.protocol, port.port, port.end_port or port.port)
+                    found += ports_of(port)
         return joined(found)
 
     def _ends(
